@@ -1,6 +1,7 @@
 /**
- * Makes a fresh checkout ready: npm packages (Bun is one of them) and the Debian packages that the namespace
- * worlds need. Plain Node on purpose, since Bun is not there yet. Does nothing when nothing is missing.
+ * `node .ci/setup.mjs [--tests]` makes a fresh checkout ready: npm packages (Bun is one of them) and the Debian
+ * packages that the namespace worlds need, with `--tests` also what only tests call. Plain Node on purpose, since
+ * Bun is not there yet. Does nothing when nothing is missing.
  * Exit codes: 0 ready, 1 an installation failed, 2 something is missing that only a person can install.
  */
 import { spawnSync } from "node:child_process";
@@ -10,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Command that must be found, and the Debian package that brings it. */
+/** Command (or file) that must be found, and the Debian package that brings it. */
 const TOOLS = {
   nft: "nftables",
   wg: "wireguard-tools",
@@ -18,7 +19,14 @@ const TOOLS = {
   ip: "iproute2",
   conntrack: "conntrack",
   ping: "iputils-ping",
+};
+
+/** The other shell that the scripts must run under, an arm64 machine for the arm64 binary, a machine with its own kernel. */
+const TEST_TOOLS = {
   busybox: "busybox",
+  "qemu-aarch64": "qemu-user",
+  "qemu-system-x86_64": "qemu-system-x86",
+  "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1": "libc6-arm64-cross",
 };
 
 // A user's PATH often lacks the sbin folders, where Debian puts most of these.
@@ -26,7 +34,8 @@ const FOLDERS = [...(process.env.PATH ?? "").split(delimiter), "/usr/local/sbin"
 
 /** @param {string} command */
 function found(command) {
-  return FOLDERS.some((folder) => {
+  const folders = command.startsWith("/") ? ["/"] : FOLDERS;
+  return folders.some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
       return true;
@@ -74,7 +83,8 @@ function installPackages() {
 }
 
 function installTools() {
-  const missing = Object.entries(TOOLS).filter(([command]) => !found(command));
+  const wanted = process.argv.includes("--tests") ? { ...TOOLS, ...TEST_TOOLS } : TOOLS;
+  const missing = Object.entries(wanted).filter(([command]) => !found(command));
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
   if (process.getuid?.() === 0 && found("apt-get")) {
