@@ -67,11 +67,13 @@ hf_forget_added() { # RUN WORDS
 # ---- links ----
 
 # The userspace back-end must outlive its starter: own session, so that a fence does not kill it, and without
-# descriptor 9, so that it does not hold the writer lock for ever. It returns when its socket listens. A socket
-# without a link is a leftover, and would make it refuse to start.
+# descriptor 9, so that it does not hold the writer lock for ever. A socket without a link is a leftover, and would
+# make it refuse to start. The starter returns before its daemon has opened the device and set the MTU of its own
+# liking; only an answer on the socket says that this is behind it.
 hf_start_userspace() {
   hf_limit rm -f "/run/wireguard/$1.sock" "/var/run/wireguard/$1.sock"
-  hf_limit setsid env -u LOG_LEVEL wireguard-go "$1" </dev/null >/dev/null 2>&1 9>&-
+  hf_limit setsid env -u LOG_LEVEL wireguard-go "$1" </dev/null >/dev/null 2>&1 9>&- || return 1
+  hf_wg show "$1" >/dev/null 2>&1
 }
 
 # Ends the userspace process of a device in this network namespace: a hanging one keeps the port.
