@@ -7,6 +7,13 @@ export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
   return new Uint8Array(hasher.digest());
 }
 
+/** HMAC-SHA-256 (RFC 2104) of the concatenated parts; 32 bytes. */
+export function hmacSha256(key: Uint8Array, ...parts: readonly (Uint8Array | string)[]): Uint8Array {
+  const hasher = new Bun.CryptoHasher("sha256", key);
+  for (const part of parts) hasher.update(part);
+  return new Uint8Array(hasher.digest());
+}
+
 const HEX = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, "0"));
 
 export function toHex(bytes: Uint8Array): string {
@@ -28,7 +35,24 @@ export function sha256Hex(...parts: readonly (Uint8Array | string)[]): string {
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** As equalBytes, in a time that does not depend on where two codes of equal length differ. */
+export function equalCodes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i += 1) difference |= a[i]! ^ b[i]!;
+  return difference === 0;
+}
+
+/** Unsigned byte order, shorter first when one starts the other; negative when `a` comes first. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i += 1) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
 }
 
 export function toBase64(bytes: Uint8Array): string {

@@ -104,9 +104,12 @@ export const HexDigest = v.pipe(
 
 export const OptionalHexDigest = v.union([v.literal(""), HexDigest], "must be 64 lower-case hex digits or absent");
 
+// Over any buffer: the narrower type that the class has by default would refuse what the decoders hand out.
+const ByteArray = Uint8Array as new (length: number) => Uint8Array;
+
 export function Bytes(length: number) {
   return v.pipe(
-    v.instance(Uint8Array, `must be ${length} bytes`),
+    v.instance(ByteArray, `must be ${length} bytes`),
     v.check((bytes) => bytes.length === length, `must be ${length} bytes`),
   );
 }
@@ -114,14 +117,14 @@ export function Bytes(length: number) {
 /** Absent (empty) or exactly `length` bytes. */
 export function OptionalBytes(length: number) {
   return v.pipe(
-    v.instance(Uint8Array, `must be empty or ${length} bytes`),
+    v.instance(ByteArray, `must be empty or ${length} bytes`),
     v.check((bytes) => bytes.length === 0 || bytes.length === length, `must be empty or ${length} bytes`),
   );
 }
 
 export function Blob(max: number) {
   return v.pipe(
-    v.instance(Uint8Array, "must be bytes"),
+    v.instance(ByteArray, "must be bytes"),
     v.check((bytes) => bytes.length <= max, `must be at most ${max} bytes`),
   );
 }

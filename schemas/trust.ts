@@ -13,7 +13,8 @@ export type RiskClass = v.InferOutput<typeof RiskClass>;
 export const Signature = v.strictObject({ key: Bytes(32), sig: Bytes(64) });
 export const Envelope = v.strictObject({
   payload_type: Text(96),
-  payload: Blob(limits.trustBytes),
+  // Requests and answers travel in envelopes too; agent/core/dsse.ts has the bound of each kind.
+  payload: Blob(limits.inventoryBytes),
   signatures: list(Signature, limits.signatures),
 });
 export type Envelope = v.InferOutput<typeof Envelope>;
