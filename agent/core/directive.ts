@@ -1,0 +1,229 @@
+/**
+ * Whether a signed directive, confirm, request or answer counts here and now. Everything that a decision needs comes
+ * in as values; nothing is stored. A refusal here burns nothing.
+ */
+import { equalBytes, sha256 } from "../../schemas/digest.ts";
+import type { Directive } from "../../schemas/directive.ts";
+import { limits } from "../../schemas/limits.ts";
+import { done, type Result, refuse } from "../../schemas/problem.ts";
+import type { Operator, RiskClass } from "../../schemas/trust.ts";
+import type { Crypto } from "./crypto.ts";
+import { type Kind, type Opened, openStatement, soleSigner } from "./dsse.ts";
+import { operatorOf, rosterRouter, type TrustView } from "./trust.ts";
+
+/** Parent of the first directive of a router. */
+export const GENESIS: Uint8Array = sha256("holdfast/genesis/v1");
+
+/** What the router knows when a directive arrives. */
+export type AdmitContext = {
+  readonly view: TrustView;
+  readonly routerId: Uint8Array;
+  readonly incarnation: number;
+  readonly burnt: bigint; // last generation that was burnt, 0 before the first
+  readonly parent: Uint8Array; // statement digest of the LKG directive, or GENESIS
+  readonly keysDigest: Uint8Array; // statement digest of the key report
+  readonly desiredFormat: number;
+  logDigestAt(index: bigint): Uint8Array | undefined; // statement digest of a receipt; zeros at 0
+  challengeIsLive(challenge: Uint8Array): boolean;
+};
+
+type Audience = { readonly network_id: Uint8Array; readonly router_id: Uint8Array; readonly incarnation: number };
+type Ids = { readonly routerId: Uint8Array; readonly incarnation: number };
+
+const CLASSES: readonly RiskClass[] = ["routine", "sensitive", "trust", "recovery"];
+
+/** The active operator behind a key; says which kind of stranger it is otherwise. */
+function operator(view: TrustView, key: Uint8Array, path: string): Result<Operator> {
+  const found = operatorOf(view, key);
+  if (found !== undefined) return done(found);
+  const known = view.roster.message.operators.some((one) => equalBytes(one.sign_key, key));
+  return known
+    ? refuse("trust.signer_revoked", path, "the operator is revoked")
+    : refuse("trust.signer_unknown", path, "not the key of an operator");
+}
+
+function checkAudience(view: TrustView, ids: Ids, message: Audience, kind: Kind): Result<void> {
+  if (!equalBytes(message.network_id, view.root.message.network_id)) {
+    return refuse("trust.network", `${kind}.network_id`, "of another network");
+  }
+  if (!equalBytes(message.router_id, ids.routerId)) {
+    return refuse("trust.router", `${kind}.router_id`, "of another router");
+  }
+  if (message.incarnation !== ids.incarnation) {
+    return refuse("trust.incarnation", `${kind}.incarnation`, `${message.incarnation}, here ${ids.incarnation}`);
+  }
+  return done(undefined);
+}
+
+/** Every signer may sign this class, and they are enough people for it. Returns their names, sorted. */
+function checkSigners(view: TrustView, signed: Opened<"directive">): Result<readonly string[]> {
+  const riskClass = signed.message.risk_class;
+  const holders = new Set<string>();
+  for (const [index, key] of signed.signers.entries()) {
+    const path = `directive.signatures[${index}]`;
+    const found = operator(view, key, path);
+    if (!found.ok) return found;
+    if (CLASSES.indexOf(found.value.max_class) < CLASSES.indexOf(riskClass)) {
+      return refuse("trust.class_exceeded", path, `${found.value.max_class}, the directive is ${riskClass}`);
+    }
+    holders.add(found.value.holder);
+  }
+  const needed = view.root.message.classes.find((one) => one.risk_class === riskClass)?.threshold ?? 1;
+  if (holders.size < needed) {
+    return refuse("trust.threshold", "directive", `${holders.size} of ${needed} holders for class ${riskClass}`);
+  }
+  return done([...holders].sort());
+}
+
+/** The directive was made for the trust, the keys and the format that are in force here. */
+function checkView(context: AdmitContext, directive: Directive): Result<void> {
+  const { view } = context;
+  if (!equalBytes(directive.root_digest, view.root.digest)) {
+    return refuse("trust.view", "directive.root_digest", "made under another root");
+  }
+  if (!equalBytes(directive.roster_digest, view.roster.digest)) {
+    return refuse("trust.view", "directive.roster_digest", "made under another roster");
+  }
+  const unit = rosterRouter(view, context.routerId);
+  if (unit === undefined || unit.incarnation !== context.incarnation || unit.status !== "active") {
+    return refuse("trust.router_retired", "directive.router_id", `the roster says ${unit?.status ?? "unknown"}`);
+  }
+  if (!equalBytes(directive.keys_digest, context.keysDigest)) {
+    return refuse("trust.keys_digest", "directive.keys_digest", "of another key report");
+  }
+  if (directive.desired_format !== context.desiredFormat) {
+    const detail = `${directive.desired_format}, here ${context.desiredFormat}`;
+    return refuse("trust.desired_format", "directive.desired_format", detail);
+  }
+  return done(undefined);
+}
+
+/** Generation, parent and log head: the directive follows what this router has done. */
+function checkPlace(context: AdmitContext, directive: Directive): Result<void> {
+  const { generation } = directive;
+  const floor = rosterRouter(context.view, context.routerId)?.generation_floor ?? 0n;
+  // The floor is the first number that a replacement may use.
+  const last = floor > context.burnt ? floor - 1n : context.burnt;
+  if (generation <= last)
+    return refuse("trust.generation_burnt", "directive.generation", `${generation}, last ${last}`);
+  if (generation > last + limits.generationJump) {
+    return refuse("trust.generation_jump", "directive.generation", `${generation}, last ${last}`);
+  }
+  if (!equalBytes(directive.parent, context.parent)) {
+    return refuse("trust.parent", "directive.parent", "not the confirmed generation of this router");
+  }
+  const entry = context.logDigestAt(directive.observed_log_index);
+  if (entry === undefined || !equalBytes(entry, directive.observed_log_head)) {
+    const detail = `entry ${directive.observed_log_index} is ${entry === undefined ? "unknown" : "another one"}`;
+    return refuse("trust.log_head", "directive.observed_log_head", detail);
+  }
+  return done(undefined);
+}
+
+/** A challenge that this router gave out lately. Beacons come with the transports that need them. */
+function checkFreshness(context: AdmitContext, directive: Directive): Result<void> {
+  if (directive.beacon.length > 0) return refuse("trust.beacon", "directive.beacon", "a live challenge is needed");
+  if (directive.beacon_max_age_s !== 0) {
+    return refuse("trust.beacon", "directive.beacon_max_age_s", "an age without a beacon");
+  }
+  if (directive.challenge.length === 0) return refuse("trust.not_fresh", "directive.challenge", "missing");
+  if (!context.challengeIsLive(directive.challenge)) {
+    return refuse("trust.not_fresh", "directive.challenge", "unknown, used or too old");
+  }
+  return done(undefined);
+}
+
+/**
+ * Admits a directive: signatures and shape, then who signed, for whom it is, which trust it was made under, its place
+ * (generation, parent, log), and last whether it is fresh. Changes nothing: the caller burns generation and
+ * challenge. Holders are the people who signed, sorted.
+ */
+export function admitDirective(
+  crypto: Crypto,
+  context: AdmitContext,
+  bytes: Uint8Array,
+): Result<Opened<"directive"> & { readonly holders: readonly string[] }> {
+  const opened = openStatement(crypto, "directive", bytes);
+  if (!opened.ok) return opened;
+  const { message } = opened.value;
+  const holders = checkSigners(context.view, opened.value);
+  if (!holders.ok) return holders;
+  const audience = checkAudience(context.view, context, message, "directive");
+  if (!audience.ok) return audience;
+  for (const check of [checkView, checkPlace, checkFreshness]) {
+    const result = check(context, message);
+    if (!result.ok) return result;
+  }
+  return done({ ...opened.value, holders: holders.value });
+}
+
+/** A confirm or abort by one active operator, for this unit. Whether its nonce fits is the lifecycle's business. */
+export function openConfirm(
+  crypto: Crypto,
+  view: TrustView,
+  ids: Ids,
+  bytes: Uint8Array,
+): Result<Opened<"confirm"> & { readonly holder: string }> {
+  const opened = openStatement(crypto, "confirm", bytes);
+  if (!opened.ok) return opened;
+  const signer = soleSigner(opened.value);
+  if (!signer.ok) return signer;
+  const found = operator(view, signer.value, "confirm.signatures[0]");
+  if (!found.ok) return found;
+  const audience = checkAudience(view, ids, opened.value.message, "confirm");
+  return audience.ok ? done({ ...opened.value, holder: found.value.holder }) : audience;
+}
+
+/**
+ * A request by one active operator. An enrol request may come under any key, with holder "": it carries no authority
+ * of its own. Before enrolment (view null) nothing else is taken, code trust.not_enrolled.
+ */
+export function openRequest(
+  crypto: Crypto,
+  view: TrustView | null,
+  routerId: Uint8Array,
+  bytes: Uint8Array,
+): Result<Opened<"request"> & { readonly holder: string }> {
+  const opened = openStatement(crypto, "request", bytes);
+  if (!opened.ok) return opened;
+  const { message } = opened.value;
+  const signer = soleSigner(opened.value);
+  if (!signer.ok) return signer;
+  let holder = "";
+  if (message.kind !== "enrol") {
+    if (view === null) return refuse("trust.not_enrolled", "request.kind", message.kind);
+    const found = operator(view, signer.value, "request.signatures[0]");
+    if (!found.ok) return found;
+    holder = found.value.holder;
+  }
+  if (view !== null && !equalBytes(message.network_id, view.root.message.network_id)) {
+    return refuse("trust.network", "request.network_id", "of another network");
+  }
+  if (!equalBytes(message.router_id, routerId)) return refuse("trust.router", "request.router_id", "of another router");
+  return done({ ...opened.value, holder });
+}
+
+/**
+ * The answer to this very request, signed by the router alone. With `routerSignKey` null (enrolment: the key is not
+ * known yet) any one key may have signed; the caller compares it with the key in the enrolment.
+ */
+export function openAnswer(
+  crypto: Crypto,
+  routerSignKey: Uint8Array | null,
+  request: Opened<"request">,
+  bytes: Uint8Array,
+): Result<Opened<"answer">> {
+  const opened = openStatement(crypto, "answer", bytes);
+  if (!opened.ok) return opened;
+  const { message } = opened.value;
+  const signer = soleSigner(opened.value);
+  if (!signer.ok) return signer;
+  if (routerSignKey !== null && !equalBytes(signer.value, routerSignKey)) {
+    return refuse("trust.signer_unknown", "answer", "not the key of this router");
+  }
+  const answers =
+    equalBytes(message.request_digest, request.digest) &&
+    equalBytes(message.nonce, request.message.nonce) &&
+    equalBytes(message.router_id, request.message.router_id);
+  return answers ? opened : refuse("trust.answer_mismatch", "answer", "request, nonce or router differ");
+}
