@@ -4,6 +4,7 @@
  */
 import { applyProblems } from "./problems/apply.ts";
 import { cliProblems } from "./problems/cli.ts";
+import { compileProblems } from "./problems/compile.ts";
 import type { ProblemEntry } from "./problems/entry.ts";
 import { intentProblems } from "./problems/intent.ts";
 import { trustProblems } from "./problems/trust.ts";
@@ -19,6 +20,7 @@ export type Result<T> =
 export const problems: readonly ProblemEntry[] = [
   ...intentProblems,
   ...trustProblems,
+  ...compileProblems,
   ...applyProblems,
   ...cliProblems,
 ];

@@ -1,6 +1,8 @@
+import { agentProblems } from "./agent.ts";
 import type { ProblemEntry } from "./entry.ts";
 
 export const applyProblems: readonly ProblemEntry[] = [
+  ...agentProblems,
   {
     code: "apply.kernel_refused",
     sentence: "The kernel, or a tool that speaks to it, refused a step.",

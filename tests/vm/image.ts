@@ -135,16 +135,16 @@ function addCheckout(tree: string): void {
 }
 
 const INIT = `#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /root
+/bin/busybox mkdir -p /proc /sys /dev /disk
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox ln -s /proc/self/fd /dev/fd
 /bin/busybox ln -s /proc/self/fd/0 /dev/stdin
 for module in ${MODULES.join(" ")}; do /bin/busybox modprobe "$module" || echo "no module $module"; done
-/bin/busybox mount -t ext4 /dev/vda /root || exec /bin/busybox poweroff -f
-for one in proc sys dev; do /bin/busybox mount --move /$one /root/$one; done
-exec /bin/busybox switch_root /root /bin/sh /start
+/bin/busybox mount -t ext4 /dev/vda /disk || exec /bin/busybox poweroff -f
+for one in proc sys dev; do /bin/busybox mount --move /$one /disk/$one; done
+exec /bin/busybox switch_root /disk /bin/sh /start
 `;
 
 function makeInitramfs(kernel: { tree: string; version: string }, folder: string, file: string): void {
