@@ -4,7 +4,11 @@
  */
 import type { Desired } from "../schemas/desired.ts";
 import type { Result } from "../schemas/problem.ts";
+import type { Artifact } from "./core/artifacts.ts";
+import type { Crypto } from "./core/crypto.ts";
+import type { Decision } from "./core/lifecycle.ts";
 import type { Observed, Scope } from "./core/observed.ts";
+import type { RecordedGeneration, StateRecord } from "./core/record.ts";
 import type { Step } from "./core/step.ts";
 
 export type { Observed, ObservedLink, ObservedPeer, Scope } from "./core/observed.ts";
@@ -76,6 +80,86 @@ export type ProbeResult = { readonly id: string; readonly passed: boolean; reado
 
 export type Log = (event: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
 
+export type BlobChunk = {
+  readonly digest: Uint8Array; // SHA-256 of the whole blob
+  readonly size: number;
+  readonly offset: number;
+  readonly data: Uint8Array;
+};
+
+/** Both seeds of 32 bytes, from which the router's own keys follow. */
+export type Seeds = { readonly sign: Uint8Array; readonly seal: Uint8Array };
+
+/**
+ * Durable state: when a call returns, a power cut does not undo it. Calls are synchronous, so no two of them mix.
+ * Names of digests are 64 hex digits. System errors are thrown; a full disk is seen by `room` before work begins,
+ * and records, receipts and tokens have a reserve of their own.
+ */
+export type Store = {
+  /** The record in force. Of a router that never had one: the empty record. */
+  record(): StateRecord;
+  /** True when record files exist and none is valid: nothing may be derived from record() then. */
+  damaged(): boolean;
+  /** Makes the record with the next counter the one in force. */
+  writeRecord(next: Omit<StateRecord, "counter">): void;
+
+  createToken(token: string): void;
+  decision(token: string): Decision | "missing";
+  /** The arbiter: one atomic rename of an undecided token. Answers with what holds afterwards, whoever won. */
+  decide(token: string, as: "confirmed" | "rolled-back"): Decision | "missing";
+  dropToken(token: string): void;
+  /** Tokens that exist, in whatever state. */
+  tokens(): readonly string[];
+
+  hasBlob(digest: string): boolean;
+  /** Takes the next part of an upload, or the first again. Refuses blob.out_of_order, blob.digest, agent.disk_full. */
+  putChunk(chunk: BlobChunk): Result<void>;
+  /** The blob, its digest checked; undefined when it is absent or damaged (then it is removed). */
+  readBlob(digest: string): Uint8Array | undefined;
+
+  /** Writes both copies of a generation's files and returns what names them. */
+  putGeneration(artifacts: readonly Artifact[]): { readonly desired: string; readonly manifest: string };
+  /** The generation from an intact copy, which also mends the other; undefined when no copy is intact. */
+  readGeneration(generation: Pick<RecordedGeneration, "desired" | "manifest">): Desired | undefined;
+  /** Path of the intact ruleset of a generation; undefined when there is none. */
+  rulesetFile(generation: Pick<RecordedGeneration, "desired" | "manifest">): string | undefined;
+
+  /** What would name the stored generation of that digest, for a router that lost its record; undefined: not intact. */
+  findGeneration(desired: string): Pick<RecordedGeneration, "desired" | "manifest"> | undefined;
+
+  /** Documents by kind and number. A receipt or key report is never replaced: other bytes throw. */
+  putDocument(kind: DocumentKind, number: number, bytes: Uint8Array): void;
+  /** Numbers that exist, ascending. */
+  documentNumbers(kind: DocumentKind): readonly number[];
+  document(kind: DocumentKind, number: number): Uint8Array | undefined;
+
+  putDirective(digest: string, envelope: Uint8Array): void;
+  directive(digest: string): Uint8Array | undefined;
+  directives(): readonly string[];
+
+  /** The router's own keys, made at the first call. */
+  seeds(): Seeds;
+  /** Small private files of the enrolment; undefined: absent. null removes. */
+  enrolment(file: EnrolmentFile): Uint8Array | undefined;
+  putEnrolment(file: EnrolmentFile, bytes: Uint8Array | null): void;
+
+  /** True when `bytes` more fit without touching the reserve. */
+  room(bytes: number): boolean;
+  /** A file of the run folder for programs to read; replaced by the next call with that name. */
+  scratch(name: string, text: string): string;
+  /** Removes generations, blobs and directives that are not in `keep` and not among the newest few. */
+  prune(keep: Keep): void;
+};
+
+export type DocumentKind = "root" | "roster" | "key-report" | "receipt";
+export type EnrolmentFile = "token" | "request";
+
+export type Keep = {
+  readonly generations: readonly string[];
+  readonly blobs: readonly string[];
+  readonly directives: readonly string[];
+};
+
 export type Host = {
   readonly clock: Clock;
   readonly random: (bytes: number) => Uint8Array;
@@ -84,4 +168,12 @@ export type Host = {
   readonly guard: Guard;
   readonly probe: (probe: Desired["probes"][number], desired: Desired) => Promise<ProbeResult>;
   readonly log: Log;
+};
+
+/** What every part of the agent is given. */
+export type Parts = {
+  readonly host: Host;
+  readonly store: Store;
+  readonly crypto: Crypto;
+  readonly version: string; // of this agent, for status
 };

@@ -23,10 +23,18 @@ export type PlanInput = {
   readonly expectedLkgListing: string | null; // rehearsal of the LKG ruleset under lkgEpoch
 };
 
-/** Which lanes of `next` are new or work differently, and so must be proven by a confirm of their own. */
+/**
+ * Which lanes of `next` must be proven by a confirm of their own: those that work differently than before, and new
+ * management addresses of a router that has a generation. Other new lanes have nothing to lose
+ * (docs/decisions/0005-which-lanes-need-proof.md).
+ */
 export function laneChanges(lkg: Desired | null, next: Desired): readonly LaneChange[] {
   const before = new Map((lkg?.lanes ?? []).map((lane) => [lane.name, lane.fingerprint]));
-  return next.lanes.map((lane) => ({ name: lane.name, changed: before.get(lane.name) !== lane.fingerprint }));
+  return next.lanes.map(({ name, fingerprint }) => {
+    const old = before.get(name);
+    const changed = old === undefined ? lkg !== null && name.startsWith("api:") : old !== fingerprint;
+    return { name, changed };
+  });
 }
 
 type Ways = { readonly lkg: State; readonly seen: State; readonly next: State };

@@ -1,8 +1,8 @@
 /** Plans as text for people: drift first, then changes with + ~ -, then totals. */
-import type { NftTable } from "../../schemas/desired.ts";
+import type { DesiredRoute, DesiredRule, NftTable } from "../../schemas/desired.ts";
 import { toHex } from "../../schemas/digest.ts";
 import type { Difference } from "./diff.ts";
-import { addressLine, routeLine, ruleLine } from "./lines.ts";
+import { addressLine } from "./lines.ts";
 import { indexNft, type NftObject, sameObject } from "./nft-diff.ts";
 import type { Change, Plan } from "./step.ts";
 
@@ -22,6 +22,22 @@ function fieldsText(fields: readonly (readonly [string, string | number, string 
 
 /** Names of commitments are long and say nothing to people. */
 const pskText = (psk: string): string => (psk === "" ? "" : psk.slice(0, 8));
+
+const MAIN_TABLE = 254;
+
+/** In the words of `ip route`: what is the default is left out. */
+function routeText({ to, via, interface: name, table, metric }: DesiredRoute): string {
+  const gateway = via === "" ? "" : ` via ${via}`;
+  const place = table === MAIN_TABLE ? "" : ` table ${table}`;
+  return `${to}${gateway} dev ${name}${place}${metric === 0 ? "" : ` metric ${metric}`}`;
+}
+
+/** In the words of `ip rule`. */
+function ruleText({ priority, from, fwmark, fwmask, table }: DesiredRule): string {
+  const source = from === "" ? "" : ` from ${from}`;
+  const mark = fwmask === 0 ? "" : ` fwmark 0x${fwmark.toString(16)}/0x${fwmask.toString(16)}`;
+  return `${priority}:${source}${mark} lookup ${table}`;
+}
 
 function describe(difference: Difference): string {
   switch (difference.kind) {
@@ -54,11 +70,11 @@ function describe(difference: Difference): string {
       return `address ${addressLine((difference.to ?? difference.from)!)}`;
     case "route":
       if (difference.from !== null && difference.to !== null) {
-        return `route ${routeLine(difference.from)} to ${routeLine(difference.to)}`;
+        return `route ${routeText(difference.from)} to ${routeText(difference.to)}`;
       }
-      return `route ${routeLine((difference.to ?? difference.from)!)}`;
+      return `route ${routeText((difference.to ?? difference.from)!)}`;
     case "rule":
-      return `rule ${ruleLine((difference.to ?? difference.from)!)}`;
+      return `rule ${ruleText((difference.to ?? difference.from)!)}`;
   }
 }
 
@@ -98,8 +114,16 @@ function describeNft(from: NftObject, to: NftObject): string | undefined {
   return old.some((item, i) => item !== next[i]) ? `${name}: another order` : undefined;
 }
 
+/** A table that comes whole is one line: its hundred parts say nothing to people. */
+function wholeTable({ chains, sets }: NftTable): string {
+  const elements = sets.reduce((sum, set) => sum + set.elements.length, 0);
+  const parts = [plural(chains.length, "chain"), plural(sets.length, "set"), plural(elements, "element")];
+  return `nft table inet holdfast: ${parts.join(", ")}`;
+}
+
 function nftChanges(from: NftTable | null, to: NftTable): readonly Change[] {
-  const before = from === null ? new Map<string, NftObject>() : indexNft(from);
+  if (from === null) return [{ sign: "+", text: wholeTable(to) }];
+  const before = indexNft(from);
   const after = indexNft(to);
   const title = (object: NftObject): string =>
     `nft ${object.kind === "set" ? `${object.set.kind} ${object.name}, ${plural(object.set.elements.length, "element")}` : `${object.kind} ${object.name}`}`;

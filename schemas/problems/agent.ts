@@ -92,11 +92,11 @@ export const agentProblems: readonly ProblemEntry[] = [
   },
   {
     code: "agent.record_damaged",
-    sentence: "Both copies of the router's state record are damaged.",
+    sentence: "Both copies of the router's state record were damaged.",
     status: 503,
-    exit: 6,
-    safe: "The rescue ruleset keeps the lanes open; no generation is accepted.",
-    next: 'Enrol the unit under a new id (docs/recovery.md, "A router that lost its record")',
+    exit: 4,
+    safe: "The router found its place in its own signed log and asserts the last confirmed generation.",
+    next: "holdfast doctor: look at the router's disk, then push again.",
   },
   {
     code: "agent.config",

@@ -31,6 +31,11 @@ const commandProblems: readonly ProblemEntry[] = [
     "A question can only be answered by a person at a terminal.",
     "Give the flag that the detail names, or run it at a terminal.",
   ),
+  refusal(
+    "cli.environment",
+    "The environment holds a setting by which others can run code in this program.",
+    "Unset what the detail names, and find out who set it.",
+  ),
   refusal("cli.declined", "The question was not answered with yes.", "Run it again when you are ready."),
   refusal(
     "cli.exists",

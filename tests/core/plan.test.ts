@@ -125,7 +125,9 @@ describe("order", () => {
     const moved = plan(few, { ...few, routes });
     expect(kinds(moved.apply)).toEqual(["nft.load", "route.add"]);
     expect(moved.afterConfirm).toEqual([]);
-    expect(moved.text).toContain("  ~ route 4 0.0.0.0/0 192.0.2.1 wan0 100 0 to 4 0.0.0.0/0 192.0.2.254 wan0 100 0\n");
+    expect(moved.text).toContain(
+      "  ~ route 0.0.0.0/0 via 192.0.2.1 dev wan0 table 100 to 0.0.0.0/0 via 192.0.2.254 dev wan0 table 100\n",
+    );
   });
 });
 
@@ -239,11 +241,27 @@ test("the digest is over the steps: equal inputs, equal digests; other steps, an
   expect(plan(few, sampleDesired(clients(5))).digest).not.toEqual(one.digest);
 });
 
-test("lanes that are new or work differently need a proof", () => {
-  const lanes = [few.lanes[0]!, { ...few.lanes[1]!, fingerprint: "c" }];
-  expect(laneChanges(few, { ...few, lanes })).toEqual([
-    { name: "rescue", changed: false },
-    { name: "wg:office", changed: true },
-  ]);
-  expect(laneChanges(null, few).every((lane) => lane.changed)).toBe(true);
+describe("lanes that need a proof", () => {
+  const changed = (lkg: Desired | null, next: Desired): readonly string[] =>
+    laneChanges(lkg, next).flatMap((lane) => (lane.changed ? [lane.name] : []));
+  const lane = (name: string, fingerprint: string): Desired["lanes"][number] => ({
+    ...few.lanes[0]!,
+    name,
+    fingerprint,
+  });
+  const withLanes = (...lanes: Desired["lanes"]): Desired => ({ ...few, lanes });
+
+  test("are those that existed and work differently", () => {
+    expect(changed(few, withLanes(few.lanes[0]!, { ...few.lanes[1]!, fingerprint: "c" }))).toEqual(["wg:office"]);
+    expect(changed(few, few)).toEqual([]);
+  });
+
+  test("and new management addresses, but no other new lane", () => {
+    const next = withLanes(...few.lanes, lane("api:10.0.0.1", "x"), lane("wg:lab", "y"));
+    expect(changed(few, next)).toEqual(["api:10.0.0.1"]);
+  });
+
+  test("and none in a first generation", () => {
+    expect(changed(null, withLanes(...few.lanes, lane("api:10.0.0.1", "x")))).toEqual([]);
+  });
 });

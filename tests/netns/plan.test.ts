@@ -180,7 +180,7 @@ test("what others change is found and put right", async () => {
   await run("nft add chain inet holdfast z_foreign");
   const plan = await push(next);
   expect(plan.drift.map((change) => `${change.sign} ${change.text.split(" ").slice(0, 2).join(" ")}`)).toEqual([
-    ...["~ link hf-twin:", "+ address hf-twin", "- peer hf-twin", "- route 6", "~ nft table"],
+    ...["~ link hf-twin:", "+ address hf-twin", "- peer hf-twin", "- route fd12::/64", "~ nft table"],
   ]);
   expect(plan.changes).toEqual([]);
 });

@@ -1,0 +1,211 @@
+/**
+ * The walk of a bundle: admit, prove, rehearse, observe, plan, burn, begin. Reads top to bottom; what is refused
+ * before `burn` leaves no trace. One bundle walks at a time.
+ */
+import type { Desired } from "../schemas/desired.ts";
+import { toHex } from "../schemas/digest.ts";
+import type { Request } from "../schemas/directive.ts";
+import { done, type Problem, problem, type Result, refuse } from "../schemas/problem.ts";
+import type { AnswerBody } from "../schemas/report.ts";
+import { admit, type Prepared, proveHere } from "./admission.ts";
+import type { Agent } from "./agent.ts";
+import { body, refusal } from "./answer.ts";
+import { renderArtifacts } from "./core/artifacts.ts";
+import { openStatement } from "./core/dsse.ts";
+import { scopeOf } from "./core/normal.ts";
+import type { Observed } from "./core/observed.ts";
+import { isEmptyPlan, planChange } from "./core/plan.ts";
+import { coversClass, derivedClass } from "./core/risk.ts";
+import type { Plan } from "./core/step.ts";
+import { lanesOf, observedNow, shownProblem } from "./trial-receipt.ts";
+import { begin } from "./work.ts";
+
+type Planned = Prepared & {
+  readonly before: Desired | null;
+  readonly observed: Observed;
+  readonly plan: Plan;
+  readonly listing: string; // of the new ruleset under the plan's epoch
+};
+
+/** Takes a bundle through the whole walk. The answer to an apply comes before the kernel changes. */
+export async function submit(agent: Agent, request: Request): Promise<AnswerBody> {
+  const known = knownOutcome(agent, request.directive);
+  if (known !== undefined) return known;
+  const free = checkFree(agent);
+  if (!free.ok) return refusal(free.problems);
+  const admitted = admit(agent, request);
+  if (!admitted.ok) return refusal(admitted.problems);
+  const proven = await proveHere(agent, admitted.value);
+  if (!proven.ok) return refusal(proven.problems);
+  const planned = await planHere(agent, proven.value);
+  if (!planned.ok) return refusal(planned.problems);
+  if (admitted.value.directive.message.action === "plan") return preview(agent, planned.value);
+  const ready = await checkReady(agent, planned.value);
+  if (!ready.ok) return refusal(ready.problems);
+  const named = await burn(agent, planned.value);
+  return isEmptyPlan(planned.value.plan)
+    ? keepUnchanged(agent, planned.value, named)
+    : beginTrial(agent, planned.value, named);
+}
+
+/** The same directive again, by whatever way: its one effect already has an outcome, or is under way. */
+function knownOutcome(agent: Agent, bytes: Uint8Array): AnswerBody | undefined {
+  const opened = openStatement(agent.crypto, "directive", bytes);
+  if (!opened.ok || agent.store.directive(toHex(opened.value.digest)) === undefined) return undefined;
+  const receipt = agent.journal.newest(opened.value.digest);
+  const underWay = agent.current()?.trial.directive === toHex(opened.value.digest);
+  if (receipt === undefined && !underWay) return undefined;
+  return body({ receipt: receipt?.envelope ?? new Uint8Array() });
+}
+
+function checkFree(agent: Agent): Result<void> {
+  const { name } = agent.runner.state();
+  return name === "idle" ? done(undefined) : refuse("apply.trial_pending", "", `the agent is ${name}`);
+}
+
+// ---- rehearse, observe, plan: what the kernel would take, what it holds, what has to be done ----
+
+async function planHere(agent: Agent, prepared: Prepared): Promise<Result<Planned>> {
+  const { host, store, standing } = agent;
+  const { kernel } = host;
+  const { desired } = prepared.proven;
+  const { lkg, lkgEpoch } = store.record();
+  const before = standing.kept()?.desired ?? null;
+  const text = renderArtifacts(desired).find((file) => file.name === "ruleset.nft")?.text ?? "";
+  const file = store.scratch("rehearse.nft", text);
+  const check = await kernel.checkNft(file, 1);
+  if (!check.ok) return check;
+  // The way back is rehearsed too: an nft that no longer takes the kept ruleset is found now.
+  let expectedLkgListing: string | null = null;
+  const kept = lkg === null ? undefined : store.rulesetFile(lkg);
+  if (kept !== undefined) {
+    const keptCheck = await kernel.checkNft(kept, lkgEpoch);
+    if (!keptCheck.ok) return keptCheck;
+    const keptListing = await kernel.rehearseNft(kept, lkgEpoch);
+    if (!keptListing.ok) return keptListing;
+    expectedLkgListing = keptListing.value.listing;
+  }
+  const observed = await kernel.observe(scopeOf(before, desired));
+  const plan = planChange({ lkg: before, next: desired, observed, lkgEpoch, expectedLkgListing });
+  if (!plan.ok) return plan;
+  const listing = await kernel.rehearseNft(file, plan.value.epoch);
+  if (!listing.ok) return listing;
+  const busy: Problem[] = [];
+  for (const step of plan.value.apply) {
+    if (step.kind !== "wg.device" || step.port === null || (await kernel.portFree(step.port))) continue;
+    const own = observed.links.some((link) => link.name === step.name && link.port === step.port);
+    if (!own) busy.push(problem("apply.port_taken", `link ${step.name}`, `udp ${step.port} is in use`));
+  }
+  if (busy.length > 0) return { ok: false, problems: busy };
+  return done({ ...prepared, before, observed, plan: plan.value, listing: listing.value.listing });
+}
+
+/** What only an apply needs: a guard that lives, room on the disk, and a class that fits. */
+async function checkReady(agent: Agent, planned: Planned): Promise<Result<void>> {
+  const { plan, before, proven, directive } = planned;
+  const needed = derivedClass(plan, before, proven.desired);
+  if (!isEmptyPlan(plan) && !coversClass(directive.message.risk_class, needed)) {
+    const detail = `the directive says ${directive.message.risk_class}, the plan is ${needed}`;
+    return refuse("admit.risk_class", "directive.risk_class", detail);
+  }
+  const bytes = renderArtifacts(proven.desired).reduce((sum, file) => sum + file.text.length, 0);
+  if (!agent.store.room(2 * bytes)) return refuse("agent.disk_full", "state", `${2 * bytes} bytes are needed`);
+  if (!isEmptyPlan(plan) && !(await agent.host.guard.alive())) {
+    return refuse("guard.dead", "holdfast-guard", "no sign of life within three seconds");
+  }
+  return done(undefined);
+}
+
+/** The answer to action "plan": burns nothing, is not logged. */
+async function preview(agent: Agent, planned: Planned): Promise<AnswerBody> {
+  const { plan, directive, proven, before, observed } = planned;
+  const changed = (name: string): boolean => plan.lanes.some((lane) => lane.name === name && lane.changed);
+  const receipt = agent.journal.sign({
+    ...outcomeOf(planned),
+    outcome: "planned",
+    observed_digest: await observedNow(agent, agent.store.record().lkgEpoch, before, proven.desired),
+    lanes: await lanesOf(agent, proven.desired, changed, () => false),
+    note: `risk class: ${derivedClass(plan, before, proven.desired)}`,
+    window_s: directive.message.confirm_window_s,
+    problems: observed.nft === "" && before !== null ? [shownProblem(noTable)] : [],
+  });
+  return body({ receipt: receipt.envelope });
+}
+
+const noTable: Problem = { code: "apply.read_back", path: "nft table inet holdfast", detail: "is missing" };
+
+/** What every receipt of this bundle says. */
+function outcomeOf({ directive, holders, proven, plan }: Planned) {
+  const { message } = directive;
+  return {
+    directive_digest: directive.digest,
+    generation: message.generation,
+    parent: message.parent,
+    desired_digest: proven.digest,
+    plan: plan.text.slice(0, 65_536),
+    plan_digest: plan.digest,
+    steps: plan.apply.length + plan.afterConfirm.length,
+    signers: [...holders],
+    note: message.note,
+  };
+}
+
+// ---- burn: from here on the generation has an outcome, whatever happens ----
+
+type Named = { readonly desired: string; readonly manifest: string };
+
+/** Stores everything that the generation needs, then burns its number. The kernel is untouched. */
+async function burn(agent: Agent, planned: Planned): Promise<Named> {
+  const { store, host, standing } = agent;
+  const { view, directive, proven, secrets } = planned;
+  store.putDocument("root", view.root.message.version, view.root.envelope);
+  store.putDocument("roster", view.roster.message.version, view.roster.envelope);
+  for (const [commitment, psk] of secrets) await host.keys.putPsk(commitment, psk);
+  const named = store.putGeneration(renderArtifacts(proven.desired));
+  store.putDirective(toHex(directive.digest), directive.envelope);
+  standing.update({
+    root: toHex(view.root.digest),
+    roster: toHex(view.roster.digest),
+    generation: directive.message.generation,
+  });
+  return named;
+}
+
+/** Nothing to do: kept at once, without trial, window, epoch or any call that changes the kernel. */
+async function keepUnchanged(agent: Agent, planned: Planned, named: Named): Promise<AnswerBody> {
+  const { directive, proven, plan } = planned;
+  const { generation } = directive.message;
+  agent.standing.update({ lkg: { ...named, generation, directive: toHex(directive.digest) }, lkgEpoch: plan.epoch });
+  const receipt = agent.journal.append({
+    ...outcomeOf(planned),
+    outcome: "unchanged",
+    observed_digest: await observedNow(agent, plan.epoch, proven.desired),
+    lanes: await lanesOf(
+      agent,
+      proven.desired,
+      () => false,
+      () => false,
+    ),
+  });
+  agent.closed();
+  return body({ receipt: receipt.envelope });
+}
+
+/** Hands the generation to the lifecycle and answers; the effect goes on without the sender. */
+async function beginTrial(agent: Agent, planned: Planned, named: Named): Promise<AnswerBody> {
+  const { directive, holders, proven, plan, before, listing } = planned;
+  const { message } = directive;
+  const { desired } = proven;
+  const trial = {
+    token: toHex(agent.host.random(32)), // also the nonce of the confirm
+    directive: toHex(directive.digest),
+    windowMs: message.confirm_window_s * 1000,
+    capMs: agent.host.clock.bootMs() + desired.capS * 1000,
+    lanes: plan.lanes,
+    rebootAllowed: desired.rebootAllowed,
+  };
+  const recorded = { ...named, generation: message.generation, directive: trial.directive };
+  agent.begin(begin({ trial, directive, holders, named: recorded, desired, before, epoch: plan.epoch, plan, listing }));
+  const answer = await agent.runner.send({ kind: "submit", trial });
+  return body({ code: answer?.code ?? "" });
+}
