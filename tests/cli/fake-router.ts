@@ -1,0 +1,353 @@
+/**
+ * A router without a kernel, on loopback: the real wire, the real rules of admission and the real proof, with a log of
+ * its own. Tests decide what becomes of a trial, and may put anything else in the place of an answer.
+ */
+import { readFileSync } from "node:fs";
+import { type AdmitContext, admitDirective, GENESIS, openConfirm, openRequest } from "../../agent/core/directive.ts";
+import { type Opened, signStatement } from "../../agent/core/dsse.ts";
+import { enrolBox, fingerprint, makeEnrolRequest } from "../../agent/core/enrol.ts";
+import { prove } from "../../agent/core/prove.ts";
+import { acceptRoot, extendTrust, type TrustView } from "../../agent/core/trust.ts";
+import { loadCrypto } from "../../client/sodium.ts";
+import { DESIRED_FORMAT } from "../../schemas/desired.ts";
+import { equalBytes, fromBase64, sha256, toBase64, toHex } from "../../schemas/digest.ts";
+import type { Request } from "../../schemas/directive.ts";
+import type { Problem } from "../../schemas/problem.ts";
+import type { AnswerBody, Lane, Receipt, Status } from "../../schemas/report.ts";
+import type { EnrolToken } from "../../schemas/trust.ts";
+import { decode } from "../../schemas/wire.ts";
+
+const crypto = await loadCrypto();
+const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(bytes));
+const empty = (): Uint8Array => new Uint8Array();
+
+export type Kind = Request["kind"];
+/** What a test puts in the place of the router's answer. */
+type Instead = AnswerBody | Response | "silence" | undefined;
+
+type Trial = {
+  readonly directive: Opened<"directive">;
+  readonly nonce: Uint8Array;
+  lanes: Lane[];
+  confirmable: boolean;
+};
+
+export type Heard = { readonly kind: Kind; readonly port: number; readonly message: Request };
+
+export const body = (fields: Partial<AnswerBody> = {}): AnswerBody => ({
+  ...{ code: "", problems: [], challenge: empty(), missing: [], receipt: empty(), receipts: [] },
+  ...{ status: null, key_report: empty(), enrol: empty(), ...fields },
+});
+
+const refusal = (problems: readonly Problem[]): AnswerBody =>
+  body({ code: problems[0]?.code ?? "", problems: [...problems] });
+
+export class FakeRouter {
+  readonly sign = crypto.signKeys();
+  readonly seal = crypto.boxKeys();
+  readonly heard: Heard[] = [];
+  readonly server: ReturnType<typeof Bun.serve>;
+  readonly at: string; // as --at takes it
+  readonly blobs = new Map<string, Uint8Array>();
+  readonly parts = new Map<string, Uint8Array[]>();
+  receipts: Opened<"receipt">[] = [];
+  view: TrustView | undefined;
+  token: EnrolToken | undefined;
+  keys: { network: string; public_key: string }[] = [
+    { network: "rescue", public_key: toBase64(crypto.boxKeys().publicKey) },
+  ];
+  burnt = 0n;
+  lkg: Opened<"directive"> | undefined;
+  trial: Trial | undefined;
+  steps = 3; // of every plan; 0: nothing to do
+  lanes: Lane[] = [{ name: "api:127.0.0.1", changed: false, proven: false, packets: 0n }];
+  /** Called before the router's own answer; anything but undefined goes out instead. */
+  instead: (kind: Kind, message: Request) => Instead | Promise<Instead> = () => undefined;
+  #challenges = new Set<string>();
+
+  constructor(options: { readonly unix?: string; readonly port?: number } = {}) {
+    const fetch = (
+      request: globalThis.Request,
+      server: { requestIP(request: globalThis.Request): { port: number } | null },
+    ) => this.#serve(request, options.unix === undefined ? (server.requestIP(request)?.port ?? 0) : 0);
+    this.server =
+      options.unix === undefined
+        ? Bun.serve({ hostname: "127.0.0.1", port: options.port ?? 0, idleTimeout: 60, fetch })
+        : (Bun.serve({ unix: options.unix, fetch }) as ReturnType<typeof Bun.serve>);
+    this.at = options.unix ?? `127.0.0.1:${this.server.port}`;
+  }
+
+  /** How many requests of a kind were heard. */
+  count(kind: Kind): number {
+    return this.heard.filter((one) => one.kind === kind).length;
+  }
+
+  /** Waits until `count` requests of a kind were heard; the test's own time limit ends a wait for nothing. */
+  async untilHeard(kind: Kind, count: number): Promise<void> {
+    while (this.count(kind) < count) await Bun.sleep(10);
+  }
+
+  close(): void {
+    void this.server.stop(true);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** `holdfastd enrol FILE`: returns the fingerprint. */
+  takeToken(path: string): string {
+    const text = readFileSync(path, "latin1").trimEnd();
+    const token = decode("EnrolToken", fromBase64(text.replace("HOLDFAST-TOKEN-1 ", ""))!);
+    if (!token.ok) throw new Error("no token");
+    this.token = token.value;
+    return fingerprint(this.#enrolRequest().message);
+  }
+
+  #enrolRequest(): Opened<"enrol-request"> {
+    const keys = { sign: this.sign, seal: this.seal, rescueKey: this.keys[0]!.public_key };
+    return makeEnrolRequest(crypto, this.token!, keys);
+  }
+
+  async #serve(request: globalThis.Request, port: number): Promise<Response> {
+    const box = new Uint8Array(await request.arrayBuffer());
+    const stranger = new Response("refused\n", { status: 403 });
+    if (request.method !== "POST" || new URL(request.url).pathname !== "/v1/box") return stranger;
+    if (this.token === undefined) return stranger;
+    const bytes = crypto.unseal(box, this.seal) ?? crypto.unseal(box, enrolBox(crypto, this.token.secret));
+    const opened =
+      bytes === undefined ? undefined : openRequest(crypto, this.view ?? null, this.token.router_id, bytes);
+    if (!opened?.ok) return stranger;
+    const { message, digest } = opened.value;
+    this.heard.push({ kind: message.kind, port, message });
+    const other = await this.instead(message.kind, message);
+    if (other === "silence") await new Promise((resolve) => setTimeout(resolve, 30_000));
+    if (other instanceof Response) return other;
+    const content = other === undefined || other === "silence" ? this.answer(message) : other;
+    const answer = { ...content, request_digest: digest, nonce: message.nonce, router_id: message.router_id };
+    const signed = signStatement(crypto, "answer", answer, [this.sign]);
+    return new Response(new Uint8Array(crypto.seal(signed.envelope, message.reply_key)));
+  }
+
+  /** What an honest router says. */
+  answer(message: Request): AnswerBody {
+    switch (message.kind) {
+      case "enrol":
+        return this.#enrol(message);
+      case "challenge": {
+        const challenge = random(32);
+        this.#challenges.add(toHex(challenge));
+        return body({ challenge });
+      }
+      case "need_blobs":
+        return body({ missing: message.need.filter((digest) => !this.blobs.has(toHex(digest))) });
+      case "put_blob":
+        return this.#putBlob(message);
+      case "keys":
+        for (const network of message.networks) {
+          if (this.keys.some((key) => key.network === network)) continue;
+          this.keys.push({ network, public_key: toBase64(crypto.boxKeys().publicKey) });
+        }
+        return body({ key_report: this.keyReport().envelope });
+      case "status":
+        return body({ status: this.status() });
+      case "receipts":
+        return body({ receipts: this.receipts.slice(Number(message.from_index) - 1).map((one) => one.envelope) });
+      case "submit":
+        return this.#submit(message);
+      case "confirm":
+        return this.#confirm(message);
+    }
+  }
+
+  #enrol(message: Request): AnswerBody {
+    if (message.trust.length === 0) return body({ enrol: this.#enrolRequest().envelope });
+    if (this.view === undefined) {
+      const root = acceptRoot(crypto, null, this.token!.root);
+      if (!root.ok) return refusal(root.problems);
+      const view = extendTrust(crypto, { root: root.value, roster: null }, message.trust);
+      if (!view.ok) return refusal(view.problems);
+      this.view = view.value;
+      this.log({ outcome: "enrolled" });
+    }
+    return body({ receipt: this.receipts[0]!.envelope, key_report: this.keyReport().envelope });
+  }
+
+  keyReport(): Opened<"key-report"> {
+    const { network_id, router_id, incarnation } = this.token!;
+    const keys = [...this.keys].sort((a, b) => (a.network < b.network ? -1 : 1));
+    const message = { network_id, router_id, incarnation, version: keys.length, keys };
+    return signStatement(crypto, "key-report", message, [this.sign]);
+  }
+
+  #putBlob({ chunk }: Request): AnswerBody {
+    const name = toHex(chunk!.digest);
+    const parts = [...(chunk!.offset === 0 ? [] : (this.parts.get(name) ?? [])), chunk!.data];
+    this.parts.set(name, parts);
+    const whole = new Uint8Array(Buffer.concat(parts));
+    if (whole.length === chunk!.size && equalBytes(sha256(whole), chunk!.digest)) this.blobs.set(name, whole);
+    return body();
+  }
+
+  #submit(message: Request): AnswerBody {
+    const held = this.view!;
+    if (this.trial !== undefined) return body({ code: "apply.trial_pending" });
+    const view =
+      message.trust.length === 0 ? { ok: true as const, value: held } : extendTrust(crypto, held, message.trust);
+    if (!view.ok) return refusal(view.problems);
+    const context: AdmitContext = {
+      ...{ view: view.value, routerId: this.token!.router_id, incarnation: this.token!.incarnation, burnt: this.burnt },
+      ...{ parent: this.lkg?.digest ?? GENESIS, keysDigest: this.keyReport().digest, desiredFormat: DESIRED_FORMAT },
+      logDigestAt: (index) => (index === 0n ? new Uint8Array(32) : this.receipts[Number(index) - 1]?.digest),
+      challengeIsLive: (challenge) => this.#challenges.delete(toHex(challenge)),
+    };
+    const admitted = admitDirective(crypto, context, message.directive);
+    if (!admitted.ok) return refusal(admitted.problems);
+    const { message: directive } = admitted.value;
+    const intent = decode("Intent", this.blobs.get(toHex(directive.intent_digest)) ?? empty());
+    const inventory = decode("Inventory", this.blobs.get(toHex(directive.inventory_digest)) ?? empty());
+    if (!intent.ok || !inventory.ok) return body({ code: "blob.missing" });
+    const { root, roster } = view.value;
+    const proven = prove({
+      ...{ intent: intent.value, inventory: inventory.value, root: root.message, roster: roster.message },
+      ...{ keys: this.keyReport().message, router: this.token!.router },
+    });
+    if (!proven.ok) return refusal(proven.problems);
+    if (!equalBytes(proven.value.digest, directive.desired_digest)) return body({ code: "admit.desired_differs" });
+    const said = this.#said(admitted.value);
+    if (directive.action === "plan") {
+      const receipt = this.receipt(
+        { ...said, outcome: "planned", note: "risk class: sensitive" },
+        0n,
+        new Uint8Array(32),
+      );
+      return body({ receipt: receipt.envelope });
+    }
+    this.view = view.value;
+    this.burnt = directive.generation;
+    if (this.steps === 0) {
+      this.lkg = admitted.value;
+      return body({ receipt: this.log({ ...said, outcome: "unchanged" }).envelope });
+    }
+    const nonce = random(32);
+    this.trial = {
+      directive: admitted.value,
+      nonce,
+      lanes: this.lanes.map((lane) => ({ ...lane })),
+      confirmable: true,
+    };
+    this.log({ ...said, outcome: "trial", nonce, lanes: this.trial.lanes });
+    return body();
+  }
+
+  #said({ digest, message }: Opened<"directive">): Partial<Receipt> {
+    const plan = this.steps === 0 ? "Nothing to do.\n" : "Changes:\n  + a thing\n";
+    return {
+      ...{ directive_digest: digest, generation: message.generation, parent: message.parent, note: message.note },
+      ...{ desired_digest: message.desired_digest, window_s: message.confirm_window_s, signers: ["alice"] },
+      ...{ plan, plan_digest: sha256(plan), steps: this.steps, lanes: this.lanes },
+    };
+  }
+
+  #confirm(message: Request): AnswerBody {
+    const { router_id: routerId, incarnation } = this.token!;
+    const opened = openConfirm(crypto, this.view!, { routerId, incarnation }, message.confirm);
+    if (!opened.ok) return refusal(opened.problems);
+    const { trial } = this;
+    if (trial === undefined || !equalBytes(trial.directive.digest, opened.value.message.directive_digest)) {
+      return body({ code: "confirm.unknown_trial" });
+    }
+    if (opened.value.message.verdict === "abort")
+      return body({ receipt: this.end("rolled_back", "confirm.aborted").envelope });
+    if (!equalBytes(trial.nonce, opened.value.message.nonce)) return body({ code: "confirm.unknown_trial" });
+    const accepted = trial.directive.message.accept_unproven;
+    const unproven = trial.lanes.filter((lane) => lane.changed && !lane.proven && !accepted.includes(lane.name));
+    if (unproven.length > 0) {
+      const problems = unproven.map((lane) => ({
+        code: "confirm.lane_unproven",
+        path: lane.name,
+        detail: "not proven yet",
+      }));
+      return refusal(problems);
+    }
+    return body({ receipt: this.end("confirmed", "").envelope });
+  }
+
+  /** Ends the trial, as the router or its guard would. */
+  end(outcome: "confirmed" | "rolled_back" | "needs_hands", cause: string): Opened<"receipt"> {
+    const { directive } = this.trial!;
+    if (outcome === "confirmed") this.lkg = directive;
+    this.trial = undefined;
+    const by = outcome === "confirmed" ? { confirmed_by: "alice", confirmed_lane: "api:127.0.0.1" } : {};
+    return this.log({ ...this.#said(directive), outcome, cause, ...by });
+  }
+
+  receipt(entry: Partial<Receipt>, index: bigint, prev: Uint8Array): Opened<"receipt"> {
+    const { network_id, router_id, incarnation } = this.token!;
+    const zeros = new Uint8Array(32);
+    const message: Receipt = {
+      ...{ network_id, router_id, incarnation, index, prev, outcome: "trial", cause: "", directive_digest: zeros },
+      ...{ generation: 0n, parent: zeros, desired_digest: zeros, observed_digest: zeros, nonce: empty(), window_s: 0 },
+      ...{ deadline_boot_ms: 0n, boot_id: new Uint8Array(16), at_boot_ms: 1n, at_unix: 1_700_000_000n, lanes: [] },
+      ...{
+        confirmed_by: "",
+        confirmed_lane: "",
+        problems: [],
+        plan: "",
+        plan_digest: empty(),
+        steps: 0,
+        signers: [],
+        note: "",
+      },
+      ...entry,
+    };
+    return signStatement(crypto, "receipt", message, [this.sign]);
+  }
+
+  /** Adds an entry to the log. */
+  log(entry: Partial<Receipt>): Opened<"receipt"> {
+    const prev = this.receipts.at(-1)?.digest ?? new Uint8Array(32);
+    const receipt = this.receipt(entry, BigInt(this.receipts.length + 1), prev);
+    this.receipts.push(receipt);
+    return receipt;
+  }
+
+  status(): Status {
+    const view = this.view!;
+    const { trial, lkg } = this;
+    const pending =
+      trial === undefined
+        ? null
+        : {
+            ...{ directive_digest: trial.directive.digest, generation: trial.directive.message.generation },
+            ...{ remaining_ms: BigInt(trial.directive.message.confirm_window_s * 1000), author: "alice" },
+            nonce: trial.confirmable ? trial.nonce : empty(),
+          };
+    return {
+      ...{
+        router: this.token!.router,
+        incarnation: 1,
+        agent_version: "0.1.0",
+        boot_id: new Uint8Array(16),
+        uptime_ms: 93_784_000n,
+      },
+      ...{ root_digest: view.root.digest, roster_digest: view.roster.digest, keys_digest: this.keyReport().digest },
+      ...{
+        generation: this.burnt,
+        lkg_generation: lkg?.message.generation ?? 0n,
+        lkg_directive: lkg?.digest ?? GENESIS,
+      },
+      ...{ lkg_desired: lkg?.message.desired_digest ?? empty(), log_index: BigInt(this.receipts.length) },
+      ...{ log_head: this.receipts.at(-1)?.digest ?? new Uint8Array(32), pending, drift: false, drift_detail: "" },
+      ...{
+        guard_alive: true,
+        desired_format: DESIRED_FORMAT,
+        backend: "kernel",
+        lanes: trial?.lanes ?? this.lanes,
+        peers: [],
+      },
+      ...{ at_unix: 1_700_000_000n, lkg_intent: lkg?.message.intent_digest ?? empty() },
+      ...{ lkg_inventory: lkg?.message.inventory_digest ?? empty(), roster_version: view.roster.message.version },
+    };
+  }
+}
