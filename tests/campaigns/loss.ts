@@ -1,0 +1,122 @@
+/**
+ * `npm run loss -- --seed N --updates M [--only k]`: random re-pushes and one-client changes under traffic that a
+ * real router carries between a tunnel, its LAN and the internet: flows that are as old as the run, and flows that
+ * each packet opens. Lost is what entered the router and did not leave its policy, or what left a host and did not
+ * arrive at the other; all of it counted by nft.
+ */
+import { countEnds, type EndCounts, type Loss, lengthenQueue, lossBetween } from "../netns/ends.ts";
+import { freshProgram } from "../netns/program.ts";
+import { startFlows } from "../netns/reach.ts";
+import { type ClientInput, editClient, homeIntent, LAN_HOST4 } from "../netns/sites.ts";
+import { addClient, firstDay, openStage, type Stage } from "../netns/stage.ts";
+import { startEcho, startSender } from "../netns/traffic.ts";
+import { raiseTunnel } from "../netns/tunnel.ts";
+import { INTERNET4 } from "../netns/wiring.ts";
+import type { Space } from "../netns/world.ts";
+import { type Random, runCampaign } from "./campaign.ts";
+
+const ECHO_PORT = 7;
+const OLD_PORT = 20_000; // source port of the old flows: one conntrack entry each, for the whole run
+const NEW_PORTS = [30_000, 39_999] as const;
+/** Both directions of everything that is sent here, and nothing else. */
+const PORTS = { questions: ECHO_PORT, answers: [String(OLD_PORT), NEW_PORTS.join("-")] };
+
+type Moving = { stop(): Promise<void> };
+
+/** One old flow at 1,000 packets a second and a hundred new ones a second, between two places. */
+async function move(from: Space, host: string): Promise<Moving> {
+  const { world } = stage;
+  const old = await startSender(world, from, { host, port: ECHO_PORT, rate: 1000, bindPort: OLD_PORT });
+  const [first, last] = NEW_PORTS;
+  const fresh = await startFlows(world, from, { host, port: ECHO_PORT, rate: 100, first, last });
+  return {
+    stop: async () => {
+      await Promise.all([old.stop(), fresh.stop()]);
+    },
+  };
+}
+
+let stage: Stage;
+let counts: () => Promise<EndCounts>;
+let lost = 0;
+
+/** Clients that every run starts with, so that a case does the same when it runs alone. */
+const CHANGED = ["bob", "carol", "dave", "erin"];
+
+/** One update: the same again, a client more, or a change of one that is there. */
+async function update(index: number, random: Random): Promise<void> {
+  const { operator } = stage;
+  const [choice, who] = [random(4), CHANGED[random(CHANGED.length)]!];
+  if (choice === 1) await addClient(stage, `extra${index}`, random(2) === 0 ? "split" : "full");
+  if (choice === 2) editClient(operator.site, who, toggleState);
+  if (choice === 3) editClient(operator.site, who, toggleProfile);
+  const answer = await operator.ask("push", "--yes");
+  if (answer.exit !== 0) throw new Error(`push: exit ${answer.exit}: ${answer.stdout}${answer.stderr}`);
+}
+
+const toggleState = (one: ClientInput): ClientInput => ({
+  ...one,
+  state: one.state === "suspended" ? "active" : "suspended",
+});
+
+const toggleProfile = (one: ClientInput): ClientInput => ({
+  ...one,
+  grants: (one.grants ?? []).map((grant) => ({ ...grant, profile: grant.profile === "full" ? "split" : "full" })),
+});
+
+/** Traffic from the tunnel and from the LAN while `work` runs. */
+async function carry(work: () => Promise<void>): Promise<Loss> {
+  const before = await counts();
+  const moving = [await move(stage.host("client"), LAN_HOST4), await move(stage.host("lan"), INTERNET4)];
+  await Bun.sleep(200);
+  await work();
+  await Bun.sleep(200);
+  for (const one of moving) await one.stop();
+  return lossBetween(before, await counts());
+}
+
+/**
+ * One measured update. Losses of the policy are the router's. A loss elsewhere may be the world's, whose tunnels are
+ * programs that wait for a processor: it is the update's unless a control run without one loses packets too.
+ */
+async function measure(index: number, random: Random): Promise<{ readonly packets: number; readonly lost: number }> {
+  const begun = performance.now();
+  const { packets, byPolicy, onTheWay } = await carry(() => update(index, random));
+  if (onTheWay === byPolicy) return { packets, lost: byPolicy };
+  const control = await carry(() => Bun.sleep(3 * (performance.now() - begun)));
+  const world = control.byPolicy === 0 && control.onTheWay > 0;
+  if (world)
+    console.error(`loss: case ${index}: ${onTheWay} packets lost outside, ${control.onTheWay} in a control run`);
+  return { packets: packets + control.packets, lost: world ? byPolicy : Math.max(byPolicy, onTheWay) };
+}
+
+process.exitCode = await runCampaign(
+  {
+    name: "loss",
+    size: "updates",
+    cases: 50,
+    setUp: async () => {
+      stage = await openStage({ name: "loss", program: freshProgram() });
+      await firstDay(stage, homeIntent());
+      const conf = await addClient(stage, "alice", "full");
+      for (const id of CHANGED) await addClient(stage, id, "split");
+      await stage.operator.must("push", "--yes");
+      await raiseTunnel(stage.world, stage.host("client"), "wg0", conf);
+      await startEcho(stage.world, stage.host("lan"), { protocol: "udp", host: LAN_HOST4, port: ECHO_PORT });
+      await startEcho(stage.world, stage.land.net, { protocol: "udp", host: INTERNET4, port: ECHO_PORT });
+      await lengthenQueue(stage.world, stage.land.router, "hf-home");
+      const ends = [stage.host("client"), stage.host("lan"), stage.land.net];
+      counts = await countEnds(stage.world, stage.land.router, ends, PORTS);
+      return stage.close;
+    },
+    one: async ({ index, random }) => {
+      const found = await measure(index, random);
+      lost += found.lost;
+      if (found.lost !== 0) throw new Error(`lost ${found.lost} of ${found.packets} packets`);
+      return { packets: found.packets };
+    },
+    line: (sums, cases) => ({ updates: cases, packets: sums.packets ?? 0, lost }),
+    miss: (line) => (line.packets === 0 ? "no packet was carried" : undefined),
+  },
+  process.argv.slice(2),
+);

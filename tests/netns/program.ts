@@ -1,0 +1,77 @@
+/** How tests and demo call the two programs: the finished build, one compiled just now, or the test build. */
+import { linkSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compile, nativeTarget } from "../../.ci/build.ts";
+import type { Sabotage } from "./sabotage.ts";
+
+export type Program = { readonly agent: readonly string[]; readonly cli: readonly string[] };
+
+const checkout = join(import.meta.dir, "../..");
+
+/** What `bun .ci/build.ts --native` made. */
+export const finished: Program = {
+  agent: [join(checkout, "dist/holdfastd")],
+  cli: [join(checkout, "dist/holdfast")],
+};
+
+const folders: string[] = [];
+process.on("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function temporary(): string {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-program-"));
+  folders.push(folder);
+  return folder;
+}
+
+let fresh: Program | undefined;
+
+/** The sources of this checkout, compiled as for a release; once for each process. */
+export function freshProgram(): Program {
+  if (fresh !== undefined) return fresh;
+  const folder = temporary();
+  const file = compile(join(checkout, "agent/entry.ts"), process.execPath, nativeTarget(), folder);
+  linkSync(file, join(folder, "holdfastd"));
+  fresh = { agent: [join(folder, "holdfastd")], cli: [file] };
+  return fresh;
+}
+
+/** A copy of the agent alone, for tests that delete it. */
+export function agentCopy(program: Program): Program {
+  const folder = temporary();
+  const [file = "", ...rest] = program.agent;
+  linkSync(file, join(folder, "holdfastd"));
+  return { agent: [join(folder, "holdfastd"), ...rest], cli: program.cli };
+}
+
+/** Built from the same sources, with `prove` replaced by the one of sabotage.ts in both programs. */
+export async function badProgram(): Promise<Program> {
+  const folder = temporary();
+  const built = await Bun.build({
+    entrypoints: [join(checkout, "agent/main.ts"), join(checkout, "client/main.ts")],
+    outdir: folder,
+    target: "bun",
+    root: checkout,
+    plugins: [
+      {
+        name: "sabotage",
+        setup: (build) => {
+          build.onResolve({ filter: /(^|\/)prove\.ts$/ }, ({ importer }) =>
+            importer.endsWith("/sabotage.ts") ? undefined : { path: join(import.meta.dir, "sabotage.ts") },
+          );
+        },
+      },
+    ],
+  });
+  if (!built.success) throw new Error(built.logs.join("\n"));
+  const bun = process.execPath;
+  return { agent: [bun, join(folder, "agent/main.js")], cli: [bun, join(folder, "client/main.js")] };
+}
+
+/** Words for the services of an intent: what the test build is to spoil in that generation. */
+export const sabotageService = (kind: Sabotage): { id: string; ports: { protocol: "tcp"; from: number }[] } => ({
+  id: `sabotage-${kind}`,
+  ports: [{ protocol: "tcp", from: 9 }],
+});
