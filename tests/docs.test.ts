@@ -1,8 +1,9 @@
 /** Commands in the pages are commands of the tools: every verb and every flag that a page shows exists. */
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import { root } from "../.ci/stale.ts";
 import { readTree } from "../.ci/tree.ts";
+import { problems } from "../schemas/problem.ts";
+import { freshProgram } from "./netns/program.ts";
 
 const tree = readTree(root);
 const pages = [...tree].filter(([path]) => path === "README.md" || /^docs\/[^/]+\.md$/.test(path));
@@ -30,12 +31,12 @@ const helps = new Map<string, { readonly code: number; readonly text: string }>(
 
 /** What `--help` of the longest known verb in the words says. */
 function helpOf(words: readonly string[]): { readonly code: number; readonly text: string } {
-  const program = words[0] === "holdfastd" ? "agent/main.ts" : "client/main.ts";
+  const [program = ""] = words[0] === "holdfastd" ? freshProgram().agent : freshProgram().cli;
   const verb = words.slice(1).filter((word, i) => i < 2 && /^[a-z]+$/.test(word));
   const key = [program, ...verb].join(" ");
   const known = helps.get(key);
   if (known !== undefined) return known;
-  const done = Bun.spawnSync([process.execPath, join(root, program), ...verb, "--help"], { cwd: "/" });
+  const done = Bun.spawnSync([program, ...verb, "--help"], { cwd: "/" });
   const said = { code: done.exitCode, text: done.stdout.toString() + done.stderr.toString() };
   helps.set(key, said);
   return said;
@@ -65,6 +66,19 @@ describe("commands in the pages", () => {
 });
 
 describe("hints of the tools", () => {
+  test("name verbs and flags that exist", () => {
+    const wrong = problems.flatMap(({ code, next }) =>
+      [...next.matchAll(/\b(holdfastd? [a-z]+)((?: [a-z]+)?)((?: --[a-z-]+)*)/g)].flatMap((match) => {
+        const [, verb = "", second = "", flags = ""] = match;
+        const help = helpOf([...verb.split(" "), ...second.trim().split(" ").filter(Boolean)]);
+        const alone = help.code === 0 ? help : helpOf(verb.split(" "));
+        if (alone.code !== 0) return [`${code}: ${verb}`];
+        return flags.split(" ").filter((flag) => flag !== "" && !alone.text.includes(flag));
+      }),
+    );
+    expect(wrong).toEqual([]);
+  }, 60_000);
+
   test("that point into a page point to a heading that exists", () => {
     const sources = [...tree].filter(([path]) => /^(agent|client|schemas)\/.*\.ts$/.test(path));
     const hints = sources.flatMap(([path, text]) =>

@@ -163,7 +163,7 @@ async function followTrial(
 }
 
 /** A trial that was left pending: exit 8, with what to do next. */
-export function pendingEnding(router: string, generation: bigint, trial: Pending): Ending {
+function pendingEnding(router: string, generation: bigint, trial: Pending): Ending {
   const seconds = Math.max(0, Math.floor(trial.remainingMs / 1000));
   const changed = trial.lanes.filter((lane) => lane.changed).map((lane) => lane.name);
   const text = `Generation ${generation} is on trial on ${router} for ${seconds} s more: holdfast confirm keeps it, holdfast rollback ends it.`;

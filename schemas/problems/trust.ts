@@ -17,7 +17,7 @@ export const trustProblems: readonly ProblemEntry[] = [
     status: 403,
     exit: 3,
     safe: "Nothing was changed; the document is not used.",
-    next: "holdfast sign FILE",
+    next: "Make the statement again; the command that made it signs it.",
   },
   {
     code: "trust.signature_order",
@@ -25,7 +25,7 @@ export const trustProblems: readonly ProblemEntry[] = [
     status: 400,
     exit: 3,
     safe: "Nothing was changed; the document is not used.",
-    next: "Join signatures with holdfast cosign; a key signs once.",
+    next: "Make the statement again; a key signs once, and signatures are sorted by key.",
   },
   {
     code: "trust.bad_signature",
@@ -49,7 +49,7 @@ export const trustProblems: readonly ProblemEntry[] = [
     status: 403,
     exit: 3,
     safe: "Nothing was changed; the document is not used.",
-    next: "holdfast trust show lists the keys; push the current roster first.",
+    next: "Look for the key in the newest roster of trust/; push that roster first.",
   },
   {
     code: "trust.signer_revoked",
@@ -73,7 +73,7 @@ export const trustProblems: readonly ProblemEntry[] = [
     status: 403,
     exit: 3,
     safe: "Nothing was changed; the document is not used.",
-    next: "holdfast cosign FILE by another holder.",
+    next: "Another holder signs too; a solo site needs one.",
   },
   {
     code: "trust.thresholds",

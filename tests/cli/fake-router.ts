@@ -12,14 +12,13 @@ import { loadCrypto } from "../../client/sodium.ts";
 import { DESIRED_FORMAT } from "../../schemas/desired.ts";
 import { equalBytes, fromBase64, sha256, toBase64, toHex } from "../../schemas/digest.ts";
 import type { Request } from "../../schemas/directive.ts";
-import type { Problem } from "../../schemas/problem.ts";
 import type { AnswerBody, Lane, Receipt, Status } from "../../schemas/report.ts";
 import type { EnrolToken } from "../../schemas/trust.ts";
 import { decode } from "../../schemas/wire.ts";
+import { body, empty, receiptOf, refusal } from "./answers.ts";
 
 const crypto = await loadCrypto();
 const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(bytes));
-const empty = (): Uint8Array => new Uint8Array();
 
 export type Kind = Request["kind"];
 /** What a test puts in the place of the router's answer. */
@@ -33,14 +32,6 @@ type Trial = {
 };
 
 export type Heard = { readonly kind: Kind; readonly port: number; readonly message: Request };
-
-export const body = (fields: Partial<AnswerBody> = {}): AnswerBody => ({
-  ...{ code: "", problems: [], challenge: empty(), missing: [], receipt: empty(), receipts: [] },
-  ...{ status: null, key_report: empty(), enrol: empty(), ...fields },
-});
-
-const refusal = (problems: readonly Problem[]): AnswerBody =>
-  body({ code: problems[0]?.code ?? "", problems: [...problems] });
 
 export class FakeRouter {
   readonly sign = crypto.signKeys();
@@ -284,23 +275,7 @@ export class FakeRouter {
 
   receipt(entry: Partial<Receipt>, index: bigint, prev: Uint8Array): Opened<"receipt"> {
     const { network_id, router_id, incarnation } = this.token!;
-    const zeros = new Uint8Array(32);
-    const message: Receipt = {
-      ...{ network_id, router_id, incarnation, index, prev, outcome: "trial", cause: "", directive_digest: zeros },
-      ...{ generation: 0n, parent: zeros, desired_digest: zeros, observed_digest: zeros, nonce: empty(), window_s: 0 },
-      ...{ deadline_boot_ms: 0n, boot_id: new Uint8Array(16), at_boot_ms: 1n, at_unix: 1_700_000_000n, lanes: [] },
-      ...{
-        confirmed_by: "",
-        confirmed_lane: "",
-        problems: [],
-        plan: "",
-        plan_digest: empty(),
-        steps: 0,
-        signers: [],
-        note: "",
-      },
-      ...entry,
-    };
+    const message = receiptOf({ network_id, router_id, incarnation, index, prev, ...entry });
     return signStatement(crypto, "receipt", message, [this.sign]);
   }
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { loadCrypto } from "../../client/sodium.ts";
 import { nextRoster } from "../../client/trust-docs.ts";
 import { limits } from "../../schemas/limits.ts";
+import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
-import { body } from "./fake-router.ts";
 import { Way } from "./way.ts";
 
 setDefaultTimeout(90_000); // each command is a process of its own

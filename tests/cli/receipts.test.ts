@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { EMPTY_LOG } from "../../agent/core/receipts.ts";
 import { checkHead, keepReceipts, keptReceipts, type Memory, readMemory } from "../../client/receipts-file.ts";
 import { loadCrypto } from "../../client/sodium.ts";
+import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
-import { body } from "./fake-router.ts";
 
 setDefaultTimeout(60_000); // each command is a process of its own
 

@@ -2,8 +2,8 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
-import { body } from "./fake-router.ts";
 
 setDefaultTimeout(60_000); // each command is a process of its own
 
