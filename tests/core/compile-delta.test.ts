@@ -1,5 +1,5 @@
 /** One client more is one peer and its elements: no rule, no chain, no epoch, nothing of anybody else. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { widensOnly } from "../../agent/core/epoch.ts";
 import { rulesetText } from "../../agent/core/nft-text.ts";
 import { planChange } from "../../agent/core/plan.ts";
@@ -7,6 +7,9 @@ import type { Step } from "../../agent/core/step.ts";
 import type { Desired } from "../../schemas/desired.ts";
 import { type ClientInput, clientOf, clients, desiredOf, grantOf, keyOf, smallIntent } from "./compile-sites.ts";
 import { observedOf } from "./desireds.ts";
+
+// Pure work, but the processor may be shared.
+setDefaultTimeout(60_000);
 
 /** A plan from a kernel that holds `from` exactly. */
 function planned(from: Desired, to: Desired) {

@@ -1,5 +1,5 @@
 /** Parts of the compiler on their own: boxes, the rescue lane's numbers, routing, fingerprints of lanes. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Box, disjointBoxes, mergeRanges, rangeText } from "../../agent/core/compile/boxes.ts";
 import { portsWithoutLanes } from "../../agent/core/compile/lanes.ts";
 import {
@@ -14,6 +14,9 @@ import type { IntentInput } from "../../schemas/intent.ts";
 import { contains, formatPrefix, isUla, parseIp } from "../../schemas/ip.ts";
 import { clients, desiredOf, NETWORK_ID, operatorOf, rosterOf, smallIntent } from "./compile-sites.ts";
 import { randomNumbers } from "./nft-tables.ts";
+
+// Pure work, but the processor may be shared.
+setDefaultTimeout(60_000);
 
 describe("boxes", () => {
   const random = (k: number): readonly Box[] => {

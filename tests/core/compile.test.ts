@@ -1,5 +1,5 @@
 /** compile() as a function: refusals, one digest whatever the order or the machine, and nothing in conflict. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderArtifacts } from "../../agent/core/artifacts.ts";
@@ -24,6 +24,9 @@ import {
   smallIntent,
 } from "./compile-sites.ts";
 import { randomNumbers } from "./nft-tables.ts";
+
+// Pure work, but the processor may be shared.
+setDefaultTimeout(60_000);
 
 const codes = (input: CompileInput): readonly string[] => {
   const result = compile(input);
