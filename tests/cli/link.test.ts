@@ -28,7 +28,7 @@ const tcp = (port: number): Target => ({ kind: "tcp", address: "127.0.0.1", port
 /** Asks a server that answers everything with `reply`; the codes of the problems. */
 async function codesOf(
   reply: (request: Request) => Response | Promise<Response>,
-  timeoutMs = 3000,
+  timeoutMs = 20_000,
 ): Promise<readonly string[]> {
   const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: reply });
   try {
@@ -104,7 +104,7 @@ describe("a place that is not the router", () => {
 
   test("takes the request and hangs up: link.reply_lost", async () => {
     const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: (socket) => void socket.end() } });
-    const result = await linkTo(tcp(server.port)).ask("status", {}, { timeoutMs: 3000 });
+    const result = await linkTo(tcp(server.port)).ask("status", {}, { timeoutMs: 20_000 });
     server.stop(true);
     expect(result).toMatchObject({ ok: false, problems: [{ code: "link.reply_lost" }] });
   });

@@ -13,7 +13,6 @@ import { type Play, seconds } from "./acts.ts";
 import { type Shown, type Step, verify } from "./show.ts";
 
 const ECHO_PORT = 7;
-const FROM_PORT = 20_000;
 
 /** One client more while a thousand packets a second go through the tunnel each way. */
 async function pushUnderLoad(
@@ -22,10 +21,8 @@ async function pushUnderLoad(
 ): Promise<{ readonly counts: EndCounts; readonly writes: number }> {
   const { stage, configs } = play;
   const { world, land, operator, host, units } = stage;
-  const ports = { questions: ECHO_PORT, answers: [String(FROM_PORT)] };
-  const counts = await countEnds(world, land.router, [host("client"), host("lan")], ports);
-  const flow = { host: LAN_HOST4, port: ECHO_PORT, rate: 1000, bindPort: FROM_PORT };
-  const sender = await startSender(world, host("client"), flow);
+  const counts = await countEnds(world, land.router, [host("client"), host("lan")], ECHO_PORT);
+  const sender = await startSender(world, host("client"), { host: LAN_HOST4, port: ECHO_PORT, rate: 1000 });
   configs.set(client, await addClient(stage, client, "full"));
   const before = units.mutations().length;
   const { json } = await operator.must("push", "--yes", "--window", "10");

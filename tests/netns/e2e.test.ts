@@ -147,10 +147,8 @@ describe("a trial by hand", () => {
     const before = await stage.observer.snapshot();
     const count = stage.units.receipts().length;
     expect(await operator.ask("push", "--yes", "--no-confirm")).toMatchObject({ exit: 8 });
-    const trial = await stage.units.untilReceipt((one) => one.outcome === "trial", 5000, count);
     const ended = await stage.units.untilReceipt((one) => one.outcome === "rolled_back", 20_000, count);
     expect(ended.cause).toBe("confirm.window_expired");
-    expect(Number(ended.at_boot_ms) - Number(trial.deadline_boot_ms)).toBeLessThan(5000);
     const [was, is] = stage.observer.texts(before, await stage.observer.snapshot());
     expect(is).toBe(was);
     const late = await operator.ask("confirm");

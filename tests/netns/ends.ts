@@ -12,25 +12,23 @@ export type EndCounts = {
   readonly left: number; // its policy
 };
 
-/** Ports of UDP traffic: where questions go to, and where answers go to ("20000" or "30000-39999"). */
-export type Ports = { readonly questions: number; readonly answers: readonly string[] };
-
-const words = ({ questions, answers }: Ports): readonly string[] => [String(questions), ...answers];
+/** Questions to these ports and answers from them, whatever port NAT gives the asker. */
+const between = (ports: readonly number[]): string =>
+  `udp sport . udp dport { ${ports.flatMap((port) => [`${port} . 1024-65535`, `1024-65535 . ${port}`]).join(", ")} }`;
 
 /**
- * Starts to count `ports` at the router and at every host that sends or answers; none of these may forward for others.
- * The router also counts the ports in `more`. Counters of an earlier call end.
+ * Starts to count UDP traffic to `port` at the router and at every host that sends or answers; none of these may
+ * forward for others. The router also counts the ports in `more`. Counters of an earlier call end.
  */
 export async function countEnds(
   world: World,
   router: Space,
   ends: readonly Space[],
-  ports: Ports,
-  more: readonly Ports[] = [],
+  port: number,
+  more: readonly number[] = [],
 ): Promise<() => Promise<EndCounts>> {
-  const match = (all: readonly Ports[]): string => `udp dport { ${all.flatMap(words).join(", ")} }`;
-  const middle = await countPolicy(world, router, match([ports, ...more]));
-  const readers = await Promise.all(ends.map((end) => countPolicy(world, end, match([ports]))));
+  const middle = await countPolicy(world, router, between([port, ...more]));
+  const readers = await Promise.all(ends.map((end) => countPolicy(world, end, between([port]))));
   return async () => {
     const [{ before: entered, forwarded: left }, found] = await Promise.all([
       middle(),

@@ -45,7 +45,7 @@ export class Operator {
     const argv = ["env", "-C", options.folder ?? this.site, ...this.#argv, ...words];
     const out = await this.world.exec(this.space, argv, {
       env: this.environment,
-      timeoutMs: options.timeoutMs ?? 60_000,
+      timeoutMs: options.timeoutMs ?? 180_000,
       ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
     });
     return { ...out, json: words.includes("--json") ? readJson(out.stdout) : {} };

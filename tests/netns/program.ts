@@ -1,6 +1,5 @@
 /** How tests and demo call the two programs: the finished build, one compiled just now, or the test build. */
-import { linkSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { compile, nativeTarget } from "../../.ci/build.ts";
 import type { Sabotage } from "./sabotage.ts";
@@ -15,15 +14,19 @@ export const finished: Program = {
   cli: [join(checkout, "dist/holdfast")],
 };
 
-const folders: string[] = [];
-process.on("exit", () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
+/** Programs are large: they lie in one folder for each process, and those of processes that are gone are swept. */
+const store = join(checkout, "out/programs");
+process.on("exit", () => rmSync(join(store, String(process.pid)), { recursive: true, force: true }));
+
+function sweep(): void {
+  for (const name of existsSync(store) ? readdirSync(store) : [])
+    if (!existsSync(`/proc/${name}`)) rmSync(join(store, name), { recursive: true, force: true });
+}
 
 function temporary(): string {
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-program-"));
-  folders.push(folder);
-  return folder;
+  sweep();
+  mkdirSync(join(store, String(process.pid)), { recursive: true });
+  return mkdtempSync(join(store, String(process.pid), "p"));
 }
 
 let fresh: Program | undefined;

@@ -63,15 +63,13 @@ async function rePush(stage: Stage): Promise<Quiet> {
   await raiseTunnel(world, host("client"), "wg0", conf);
   await lengthenQueue(world, land.router, "hf-home");
   // From the LAN to the internet through kernels alone; and through the tunnel, whose ends are programs.
-  const routed = { questions: 7, answers: ["20000"] };
-  const tunnelled = { questions: 8, answers: ["20001"] };
-  await startEcho(world, land.net, { protocol: "udp", host: INTERNET4, port: routed.questions });
-  await startEcho(world, host("lan"), { protocol: "udp", host: LAN_HOST4, port: tunnelled.questions });
+  const [routed, tunnelled] = [7, 8];
+  await startEcho(world, land.net, { protocol: "udp", host: INTERNET4, port: routed });
+  await startEcho(world, host("lan"), { protocol: "udp", host: LAN_HOST4, port: tunnelled });
   const counts = await countEnds(world, land.router, [host("lan"), land.net], routed, [tunnelled]);
-  const flow = (address: string, port: number, bindPort: number) => ({ host: address, port, rate: 1000, bindPort });
   const senders = [
-    await startSender(world, host("lan"), flow(INTERNET4, routed.questions, 20_000)),
-    await startSender(world, host("client"), flow(LAN_HOST4, tunnelled.questions, 20_001)),
+    await startSender(world, host("lan"), { host: INTERNET4, port: routed, rate: 1000 }),
+    await startSender(world, host("client"), { host: LAN_HOST4, port: tunnelled, rate: 1000 }),
   ];
   const generation = await observer.nftGeneration();
   const mutations = units.mutations().length;
@@ -165,7 +163,7 @@ describe("the same intent a hundred times under a thousand packets a second", ()
     const { exits, outcomes, plan } = await quiet;
     expect(exits).toEqual(Array(RE_PUSHES).fill(0));
     expect(outcomes).toEqual(Array(RE_PUSHES).fill("unchanged"));
-    expect(plan).toContain("nothing to do");
+    expect(plan).toContain("Nothing to do");
   });
 
   test("loses no packet", async () => {
