@@ -43,11 +43,13 @@ async function monitored(stage: Stage, work: () => Promise<void>): Promise<reado
   const reading = (async () => {
     for (let line = await child.out.next(); line.done !== true; line = await child.out.next()) seen.push(line.value);
   })();
-  // A link of our own shows that the monitor hears before it is trusted to be silent.
-  await world.must(land.router, ["ip", "link", "add", "witness", "type", "veth", "peer", "name", "witness2"]);
-  while (!seen.some((line) => line.includes("witness"))) await Bun.sleep(20);
-  await world.must(land.router, ["ip", "link", "del", "witness"]);
-  while (!seen.some((line) => line.startsWith("Deleted") && line.includes("witness"))) await Bun.sleep(20);
+  // A link of our own shows that the monitor hears before it is trusted to be silent. It may not listen yet.
+  const heard = (): boolean => seen.some((line) => line.startsWith("Deleted") && line.includes("witness"));
+  while (!heard()) {
+    await world.must(land.router, ["ip", "link", "add", "witness", "type", "veth", "peer", "name", "witness2"]);
+    await world.must(land.router, ["ip", "link", "del", "witness"]);
+    await Bun.sleep(100);
+  }
   await Bun.sleep(200);
   seen.length = 0;
   await work();
