@@ -1,5 +1,5 @@
 /**
- * What must not be felt: the same intent again, a hundred times, under a thousand packets a second; and one client
+ * What must not be felt: the same intent again and again, under a thousand packets a second; and one client
  * more among a thousand that are connected. Counted by nft before and after the policy, by the kernel's own
  * monitors, by the run log, and by every client's session.
  */
@@ -161,7 +161,7 @@ afterAll(async () => {
   for (const stage of stages) await stage.close();
 });
 
-describe("the same intent a hundred times under a thousand packets a second", () => {
+describe(`the same intent ${RE_PUSHES} times under a thousand packets a second`, () => {
   test("every push ends well, and its receipt says that there was nothing to do", async () => {
     const { exits, outcomes, plan } = await quiet;
     expect(exits).toEqual(Array(RE_PUSHES).fill(0));
