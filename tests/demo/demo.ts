@@ -4,6 +4,7 @@
  * exit code 0 only if every step was; 1 otherwise, 2 on wrong options. Everything it made goes, however it ends.
  */
 
+import { takeLock } from "../netns/lock.ts";
 import { finished } from "../netns/program.ts";
 import { openStage, type Stage } from "../netns/stage.ts";
 import { beginning, type Play } from "./acts.ts";
@@ -24,6 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   let stage: Stage | undefined;
+  const release = await takeLock(); // waiting for another world is not the demo's time
   // The world goes at exit too: see tests/netns/world.ts.
   const limit = setTimeout(() => {
     process.stderr.write(`demo: not finished within ${LIMIT_MS / 1000} s\n`);
@@ -38,6 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     clearTimeout(limit);
     await stage?.close();
+    release();
   }
 }
 

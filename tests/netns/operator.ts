@@ -1,7 +1,7 @@
 /** An operator's machine in a namespace: own home, own keys, the real command line, `--json` parsed. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { removeFolder, temporaryFolder } from "./folders.ts";
 import type { Space, World } from "./world.ts";
 
 export type Answer = {
@@ -22,7 +22,7 @@ export class Operator {
     this.world = world;
     this.space = space;
     this.#argv = argv;
-    this.home = mkdtempSync(join(tmpdir(), "holdfast-operator-"));
+    this.home = temporaryFolder("operator");
     this.site = join(this.home, site);
     for (const folder of ["config", "state"]) mkdirSync(join(this.home, folder), { mode: 0o700 });
   }
@@ -73,7 +73,7 @@ export class Operator {
   }
 
   remove(): void {
-    rmSync(this.home, { recursive: true, force: true });
+    removeFolder(this.home);
   }
 }
 

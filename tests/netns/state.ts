@@ -1,10 +1,10 @@
 /** The router's kernel state as text that can be compared, seen from inside its namespace. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { normalObserved, scopeOf } from "../../agent/core/normal.ts";
 import type { Observed } from "../../agent/ports.ts";
 import type { Desired } from "../../schemas/desired.ts";
+import { removeFolder, temporaryFolder } from "./folders.ts";
 import { type RemoteHost, remoteHost } from "./remote.ts";
 import { scripts } from "./router.ts";
 import type { RouterUnits } from "./units.ts";
@@ -46,7 +46,7 @@ export class Observer {
 
   /** A second, reading host in the namespace, with folders of its own. */
   static async start(units: RouterUnits): Promise<Observer> {
-    const folder = mkdtempSync(join(tmpdir(), "holdfast-observer-"));
+    const folder = temporaryFolder("observer");
     const options = { state: join(folder, "state"), run: join(folder, "run"), lib: scripts };
     const host = await remoteHost(units.world, units.space, { ...options, backend: "userspace" });
     return new Observer(units, host, folder);
@@ -120,6 +120,6 @@ export class Observer {
 
   async close(): Promise<void> {
     await this.#host.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolder(this.#folder);
   }
 }

@@ -2,14 +2,14 @@
  * The router's init system in a namespace: boot script first, then guard and agent, each a process of its own, as
  * agent/scripts/units do on a real router. Programs are compiled ones or sources through bun.
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { chooseRecord, type StateRecord } from "../../agent/core/record.ts";
 import { bootMs } from "../../agent/host/clock.ts";
 import { readPairs } from "../../agent/host/files.ts";
 import type { Receipt } from "../../schemas/report.ts";
 import { decode } from "../../schemas/wire.ts";
+import { removeFolder, temporaryFolder } from "./folders.ts";
 import type { Child, Space, World } from "./world.ts";
 
 export type GuardArmed = { readonly token: string; readonly deadlineMs: number };
@@ -35,7 +35,7 @@ export class RouterUnits {
     this.world = world;
     this.space = space;
     this.#program = program;
-    this.folder = mkdtempSync(join(tmpdir(), "holdfast-units-"));
+    this.folder = temporaryFolder("units");
     this.state = join(this.folder, "state");
     this.run = join(this.folder, "run");
     this.lib = join(this.folder, "root/usr/lib/holdfast");
@@ -235,6 +235,6 @@ export class RouterUnits {
   }
 
   remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }
