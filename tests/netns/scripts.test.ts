@@ -130,6 +130,24 @@ for (const [name, signal] of [
     expect(existsSync(cmdline) ? readFileSync(cmdline, "utf8") : "").toBe("");
   });
 
+both("a rescue lane that had another key greets its operators at once", async (rig) => {
+  const { world, space } = rig;
+  const text = `table ip watch { chain o { type filter hook output priority 0; udp sport 51819 counter name hello; }; counter hello { }; };\n`;
+  await world.must(space, ["nft", "-f", "-"], { stdin: text });
+  const hellos = async (): Promise<number> => {
+    const listed = await world.must(space, ["nft", "list", "counter", "ip", "watch", "hello"]);
+    return Number(/packets (\d+)/.exec(listed)?.[1]);
+  };
+  await world.must(space, ["wg", "set", "hf-rescue", "peer", someKey(1), "endpoint", "192.0.2.77:7777"]);
+  await settled(rig);
+  expect(await hellos()).toBe(0);
+  const other = (await world.must(space, ["wg", "genkey"])).trim();
+  await world.must(space, ["wg", "set", "hf-rescue", "private-key", "/dev/stdin"], { stdin: `${other}\n` });
+  await settled(rig);
+  expect(await hellos()).toBeGreaterThan(0);
+  await world.must(space, ["nft", "delete", "table", "ip", "watch"]);
+});
+
 both("foreign objects survive", async (rig) => {
   const { world, space, router } = rig;
   await world.must(space, ["nft", "add", "table", "ip", "foreign"]);
