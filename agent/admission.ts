@@ -43,6 +43,7 @@ export function admit(agent: Agent, request: Request): Result<Admitted> {
     desiredFormat: DESIRED_FORMAT,
     logDigestAt: journal.digestAt,
     challengeIsLive: challenges.isLive,
+    beaconAgeS: () => undefined,
   };
   const admitted = admitDirective(crypto, context, request.directive);
   if (!admitted.ok) return admitted;

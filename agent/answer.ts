@@ -17,6 +17,7 @@ export function body(fields: Partial<AnswerBody> = {}): AnswerBody {
     status: null,
     key_report: empty(),
     enrol: empty(),
+    beacon: empty(),
     ...fields,
   };
 }

@@ -80,6 +80,9 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
         return body({ receipts: [...agent.journal.page(message.from_index, message.limit)] });
       case "keys":
         return answerKeys(agent, message);
+      case "beacon":
+      case "revoke":
+        return refusal([{ code: "agent.failure", path: message.kind, detail: "not built" }]);
     }
   };
 

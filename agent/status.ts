@@ -135,6 +135,7 @@ export async function statusOf(agent: Agent, driftOf: ReturnType<typeof createDr
     at_unix: BigInt(host.clock.unixS()),
     lkg_intent: kept?.directive.message.intent_digest ?? new Uint8Array(),
     lkg_inventory: kept?.directive.message.inventory_digest ?? new Uint8Array(),
+    revoked: [],
     roster_version: standing.view()?.roster.message.version ?? 0,
   };
 }

@@ -209,6 +209,7 @@ function completeRequest(peer: Peer, kind: Request["kind"], replyKey: Uint8Array
     from_index: 0n,
     limit: 0,
     networks: [],
+    revoke: new Uint8Array(),
     ...fields,
   };
 }

@@ -1,7 +1,7 @@
 /** What operators sign, and the requests that carry it. Shapes only. */
 import * as v from "valibot";
 import { limits } from "./limits.ts";
-import { Blob, Bytes, Count, HexDigest, Name, OptionalBytes, Text, U32, U64 } from "./scalars.ts";
+import { Blob, Bytes, Count, HexDigest, Lines, Name, OptionalBytes, Text, U32, U64 } from "./scalars.ts";
 import { RiskClass } from "./trust.ts";
 
 const list = <T extends v.GenericSchema>(item: T, max: number) =>
@@ -32,7 +32,7 @@ export const Directive = v.strictObject({
   risk_class: RiskClass,
   challenge: OptionalBytes(32),
   beacon: OptionalBytes(32),
-  beacon_max_age_s: Count(0, 604_800),
+  beacon_max_age_s: Count(0, limits.beaconAgeS),
   operator_nonce: Bytes(16),
   observed_log_index: U64,
   observed_log_head: Bytes(32),
@@ -81,7 +81,19 @@ export const BlobChunk = v.strictObject({
 export const Request = v.strictObject({
   network_id: Bytes(16),
   router_id: Bytes(16),
-  kind: v.picklist(["challenge", "need_blobs", "put_blob", "submit", "confirm", "status", "receipts", "keys", "enrol"]),
+  kind: v.picklist([
+    "challenge",
+    "need_blobs",
+    "put_blob",
+    "submit",
+    "confirm",
+    "status",
+    "receipts",
+    "keys",
+    "enrol",
+    "beacon",
+    "revoke",
+  ]),
   reply_key: Bytes(32),
   nonce: Bytes(16),
   need: list(Bytes(32), 16),
@@ -92,5 +104,16 @@ export const Request = v.strictObject({
   from_index: U64,
   limit: Count(0, 256),
   networks: list(Name, 257),
+  revoke: Blob(limits.trustBytes),
 });
 export type Request = v.InferOutput<typeof Request>;
+
+export const Bundle = v.strictObject({
+  directive: Blob(limits.directiveBytes),
+  trust: list(Blob(limits.trustBytes), limits.trustUpdates),
+  blobs: list(Blob(limits.secretsBytes), 3),
+  beacon: Blob(limits.trustBytes),
+  key_report: Blob(limits.trustBytes),
+  plan: Lines(65_536),
+});
+export type Bundle = v.InferOutput<typeof Bundle>;

@@ -14,6 +14,8 @@ export const limits = {
   /** One HTTP body, sealed. Larger blobs travel in chunks. */
   requestBytes: 1024 * 1024,
   chunkBytes: 512 * 1024,
+  /** A bundle as a file: its three blobs and the documents around them. */
+  bundleBytes: 64 * 1024 * 1024,
   /** Inventory 16 MiB and its friends decode to at most this many nested messages. */
   wireElements: 1 << 20,
   /** Deepest legal nesting is Inventory > Client > Grant > ClientKey. */
@@ -24,6 +26,12 @@ export const limits = {
   generationJump: 1024n,
   challengeAgeS: 120,
   challengesOutstanding: 64,
+  /** How old a beacon may be, by the router's CLOCK_BOOTTIME: a week for routine changes, a day for all others. */
+  beaconAgeS: 7 * 86_400,
+  beaconSensitiveAgeS: 86_400,
+  beaconsOutstanding: 64,
+  /** Keys that revoked themselves and that a router remembers: one for each operator that a roster can hold. */
+  selfRevocations: 256,
   clients: 50_000,
   nftElements: 1 << 20,
   noteChars: 200,

@@ -1,7 +1,7 @@
 /** What the router says: receipts, status, answers. Shapes only. */
 import * as v from "valibot";
 import { limits } from "./limits.ts";
-import { Blob, Bytes, Code, Lines, Name, OptionalBytes, Text, U32, U64, WireGuardKey } from "./scalars.ts";
+import { Blob, Bytes, Code, Count, Lines, Name, OptionalBytes, Text, U32, U64, WireGuardKey } from "./scalars.ts";
 
 const list = <T extends v.GenericSchema>(item: T, max: number) =>
   v.pipe(v.array(item), v.maxLength(max, `must have at most ${max} entries`));
@@ -98,8 +98,26 @@ export const Status = v.strictObject({
   lkg_intent: OptionalBytes(32),
   lkg_inventory: OptionalBytes(32),
   roster_version: U32,
+  revoked: list(Bytes(32), 256),
 });
 export type Status = v.InferOutput<typeof Status>;
+
+export const Beacon = v.strictObject({
+  network_id: Bytes(16),
+  router_id: Bytes(16),
+  incarnation: Count(1, 0xffffffff),
+  boot_id: Bytes(16),
+  number: U64,
+  uptime_ms: U64,
+  root_digest: Bytes(32),
+  roster_digest: Bytes(32),
+  keys_digest: Bytes(32),
+  generation: U64,
+  lkg_directive: Bytes(32),
+  log_index: U64,
+  log_head: Bytes(32),
+});
+export type Beacon = v.InferOutput<typeof Beacon>;
 
 export const Answer = v.strictObject({
   request_digest: Bytes(32),
@@ -114,6 +132,7 @@ export const Answer = v.strictObject({
   status: v.nullable(Status),
   key_report: Blob(limits.trustBytes),
   enrol: Blob(limits.trustBytes),
+  beacon: Blob(limits.trustBytes),
 });
 export type Answer = v.InferOutput<typeof Answer>;
 export type AnswerBody = Omit<Answer, "request_digest" | "nonce" | "router_id">;

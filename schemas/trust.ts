@@ -1,7 +1,7 @@
 /** Documents of trust: envelope, root, roster, key report, enrolment. Shapes only; agent/core/trust decides. */
 import * as v from "valibot";
 import { limits } from "./limits.ts";
-import { Blob, Bytes, Count, Name, Port, Text, U32, U64, WireGuardKey } from "./scalars.ts";
+import { Blob, Bytes, Count, Name, OptionalBytes, Port, Text, U32, U64, WireGuardKey } from "./scalars.ts";
 
 const list = <T extends v.GenericSchema>(item: T, max: number) =>
   v.pipe(v.array(item), v.maxLength(max, `must have at most ${max} entries`));
@@ -51,7 +51,7 @@ export const Operator = v.strictObject({
   seal_key: Bytes(32),
   lane_key: WireGuardKey,
   max_class: RiskClass,
-  status: v.picklist(["active", "revoked"]),
+  status: v.picklist(["active", "revoked", "stolen"]),
 });
 export type Operator = v.InferOutput<typeof Operator>;
 
@@ -112,3 +112,19 @@ export const EnrolRequest = v.strictObject({
   mac: Bytes(32),
 });
 export type EnrolRequest = v.InferOutput<typeof EnrolRequest>;
+
+export const OperatorCard = v.strictObject({
+  network_id: Bytes(16),
+  holder: Holder,
+  sign_key: Bytes(32),
+  seal_key: Bytes(32),
+  lane_key: WireGuardKey,
+  root_key: OptionalBytes(32),
+  admin_key: OptionalBytes(32),
+  recovery_key: OptionalBytes(32),
+  escrow_key: OptionalBytes(32),
+});
+export type OperatorCard = v.InferOutput<typeof OperatorCard>;
+
+export const SelfRevoke = v.strictObject({ network_id: Bytes(16), key: Bytes(32), reason: Text(limits.noteChars) });
+export type SelfRevoke = v.InferOutput<typeof SelfRevoke>;

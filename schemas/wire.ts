@@ -19,7 +19,9 @@ import * as trust from "./trust.ts";
 export const shapes = {
   Address: intent.InterfaceAddress,
   Answer: report.Answer,
+  Beacon: report.Beacon,
   BlobChunk: directive.BlobChunk,
+  Bundle: directive.Bundle,
   BurntKey: inventory.BurntKey,
   ClassThreshold: trust.ClassThreshold,
   Client: inventory.Client,
@@ -45,6 +47,7 @@ export const shapes = {
   Nat66: intent.Nat66,
   Network: intent.Network,
   Operator: trust.Operator,
+  OperatorCard: trust.OperatorCard,
   PeerStatus: report.PeerStatus,
   Pending: report.Pending,
   Policy: intent.Policy,
@@ -67,6 +70,7 @@ export const shapes = {
   SealedSecret: directive.SealedSecret,
   Secret: directive.Secret,
   Secrets: directive.Secrets,
+  SelfRevoke: trust.SelfRevoke,
   Service: intent.Service,
   Signature: trust.Signature,
   Status: report.Status,
@@ -83,6 +87,7 @@ const MIB = 1024 * 1024;
 /** What a whole message may weigh, and how many parts it may have; everything else is a document of trust. */
 const caps: { readonly [K in MessageName]?: { readonly bytes: number; readonly elements?: number } } = {
   Answer: { bytes: limits.inventoryBytes },
+  Bundle: { bytes: limits.bundleBytes },
   Directive: { bytes: limits.directiveBytes },
   Envelope: { bytes: limits.inventoryBytes + MIB, elements: limits.signatures },
   Intent: { bytes: limits.intentBytes },

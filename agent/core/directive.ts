@@ -6,10 +6,11 @@ import { equalBytes, sha256 } from "../../schemas/digest.ts";
 import type { Directive } from "../../schemas/directive.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
-import type { Operator, RiskClass } from "../../schemas/trust.ts";
+import type { RiskClass } from "../../schemas/trust.ts";
 import type { Crypto } from "./crypto.ts";
 import { type Kind, type Opened, openStatement, soleSigner } from "./dsse.ts";
-import { operatorOf, rosterRouter, type TrustView } from "./trust.ts";
+import { needOperator } from "./operators.ts";
+import { rosterRouter, type TrustView } from "./trust.ts";
 
 /** Parent of the first directive of a router. */
 export const GENESIS: Uint8Array = sha256("holdfast/genesis/v1");
@@ -25,22 +26,13 @@ export type AdmitContext = {
   readonly desiredFormat: number;
   logDigestAt(index: bigint): Uint8Array | undefined; // statement digest of a receipt; zeros at 0
   challengeIsLive(challenge: Uint8Array): boolean;
+  beaconAgeS(digest: Uint8Array): number | undefined; // of a beacon of this boot, by CLOCK_BOOTTIME; statement digest
 };
 
 type Audience = { readonly network_id: Uint8Array; readonly router_id: Uint8Array; readonly incarnation: number };
 type Ids = { readonly routerId: Uint8Array; readonly incarnation: number };
 
 const CLASSES: readonly RiskClass[] = ["routine", "sensitive", "trust", "recovery"];
-
-/** The active operator behind a key; says which kind of stranger it is otherwise. */
-function operator(view: TrustView, key: Uint8Array, path: string): Result<Operator> {
-  const found = operatorOf(view, key);
-  if (found !== undefined) return done(found);
-  const known = view.roster.message.operators.some((one) => equalBytes(one.sign_key, key));
-  return known
-    ? refuse("trust.signer_revoked", path, "the operator is revoked")
-    : refuse("trust.signer_unknown", path, "not the key of an operator");
-}
 
 function checkAudience(view: TrustView, ids: Ids, message: Audience, kind: Kind): Result<void> {
   if (!equalBytes(message.network_id, view.root.message.network_id)) {
@@ -61,7 +53,7 @@ function checkSigners(view: TrustView, signed: Opened<"directive">): Result<read
   const holders = new Set<string>();
   for (const [index, key] of signed.signers.entries()) {
     const path = `directive.signatures[${index}]`;
-    const found = operator(view, key, path);
+    const found = needOperator(view, key, path);
     if (!found.ok) return found;
     if (CLASSES.indexOf(found.value.max_class) < CLASSES.indexOf(riskClass)) {
       return refuse("trust.class_exceeded", path, `${found.value.max_class}, the directive is ${riskClass}`);
@@ -120,17 +112,28 @@ function checkPlace(context: AdmitContext, directive: Directive): Result<void> {
   return done(undefined);
 }
 
-/** A challenge that this router gave out lately. Beacons come with the transports that need them. */
+/**
+ * Fresh by one of two: a challenge that this router gave out lately, or a beacon of this boot that is young enough for
+ * the class. Neither looks at a wall clock.
+ */
 function checkFreshness(context: AdmitContext, directive: Directive): Result<void> {
-  if (directive.beacon.length > 0) return refuse("trust.beacon", "directive.beacon", "a live challenge is needed");
-  if (directive.beacon_max_age_s !== 0) {
+  const { challenge, beacon, beacon_max_age_s: maxAgeS, risk_class } = directive;
+  if (beacon.length === 0 && maxAgeS !== 0) {
     return refuse("trust.beacon", "directive.beacon_max_age_s", "an age without a beacon");
   }
-  if (directive.challenge.length === 0) return refuse("trust.not_fresh", "directive.challenge", "missing");
-  if (!context.challengeIsLive(directive.challenge)) {
+  if ((challenge.length === 0) === (beacon.length === 0)) {
+    const detail = challenge.length === 0 ? "neither challenge nor beacon" : "challenge and beacon at once";
+    return refuse("trust.not_fresh", "directive.challenge", detail);
+  }
+  if (challenge.length > 0) {
+    if (context.challengeIsLive(challenge)) return done(undefined);
     return refuse("trust.not_fresh", "directive.challenge", "unknown, used or too old");
   }
-  return done(undefined);
+  const most = risk_class === "routine" ? limits.beaconAgeS : limits.beaconSensitiveAgeS;
+  if (maxAgeS > most) return refuse("trust.beacon", "directive.beacon_max_age_s", `${maxAgeS} s, at most ${most}`);
+  const ageS = context.beaconAgeS(beacon);
+  if (ageS === undefined) return refuse("trust.beacon", "directive.beacon", "not a beacon of this boot");
+  return ageS <= maxAgeS ? done(undefined) : refuse("trust.beacon", "directive.beacon", `${ageS} s old`);
 }
 
 /**
@@ -168,7 +171,7 @@ export function openConfirm(
   if (!opened.ok) return opened;
   const signer = soleSigner(opened.value);
   if (!signer.ok) return signer;
-  const found = operator(view, signer.value, "confirm.signatures[0]");
+  const found = needOperator(view, signer.value, "confirm.signatures[0]");
   if (!found.ok) return found;
   const audience = checkAudience(view, ids, opened.value.message, "confirm");
   return audience.ok ? done({ ...opened.value, holder: found.value.holder }) : audience;
@@ -192,7 +195,7 @@ export function openRequest(
   let holder = "";
   if (message.kind !== "enrol") {
     if (view === null) return refuse("trust.not_enrolled", "request.kind", message.kind);
-    const found = operator(view, signer.value, "request.signatures[0]");
+    const found = needOperator(view, signer.value, "request.signatures[0]");
     if (!found.ok) return found;
     holder = found.value.holder;
   }

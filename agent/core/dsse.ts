@@ -7,8 +7,8 @@ import { compareBytes, sha256 } from "../../schemas/digest.ts";
 import type { Confirm, Directive, Request } from "../../schemas/directive.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
-import type { Answer, Receipt } from "../../schemas/report.ts";
-import type { EnrolRequest, Envelope, KeyReport, Root, Roster } from "../../schemas/trust.ts";
+import type { Answer, Beacon, Receipt } from "../../schemas/report.ts";
+import type { EnrolRequest, Envelope, KeyReport, OperatorCard, Root, Roster, SelfRevoke } from "../../schemas/trust.ts";
 import { decode, encode } from "../../schemas/wire.ts";
 import type { Crypto, SignKeys } from "./crypto.ts";
 
@@ -20,6 +20,9 @@ type Statements = {
   readonly receipt: Receipt;
   readonly "key-report": KeyReport;
   readonly "enrol-request": EnrolRequest;
+  readonly "operator-card": OperatorCard;
+  readonly "self-revoke": SelfRevoke;
+  readonly beacon: Beacon;
   readonly request: Request;
   readonly answer: Answer;
 };
@@ -45,6 +48,9 @@ const kinds = {
   receipt: { message: "Receipt", bytes: limits.receiptBytes },
   "key-report": { message: "KeyReport", bytes: limits.trustBytes },
   "enrol-request": { message: "EnrolRequest", bytes: limits.trustBytes },
+  "operator-card": { message: "OperatorCard", bytes: limits.trustBytes },
+  "self-revoke": { message: "SelfRevoke", bytes: limits.trustBytes },
+  beacon: { message: "Beacon", bytes: limits.trustBytes },
   request: { message: "Request", bytes: limits.requestBytes },
   answer: { message: "Answer", bytes: limits.inventoryBytes },
 } as const satisfies Record<Kind, { message: string; bytes: number }>;

@@ -5,13 +5,17 @@
 import { equalBytes } from "../../schemas/digest.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Problem, type Result, refuse } from "../../schemas/problem.ts";
-import type { Operator, Root, RosterRouter } from "../../schemas/trust.ts";
+import type { Root, RosterRouter } from "../../schemas/trust.ts";
 import type { Crypto } from "./crypto.ts";
 import { claimedKind, type Opened, openStatement, soleSigner } from "./dsse.ts";
 import { backwards, holdersOf, type Role, rootProblems, rosterProblems } from "./trust-rules.ts";
 
-/** A root and the roster made under it. */
-export type TrustView = { readonly root: Opened<"root">; readonly roster: Opened<"roster"> };
+/** A root, the roster made under it, and the sign keys that revoked themselves since. */
+export type TrustView = {
+  readonly root: Opened<"root">;
+  readonly roster: Opened<"roster">;
+  readonly revoked?: readonly Uint8Array[]; // absent: none
+};
 
 const ZEROS = new Uint8Array(32);
 
@@ -115,7 +119,7 @@ export function acceptRoster(
   return checked.ok ? opened : checked;
 }
 
-type Held = { readonly root: Opened<"root">; readonly roster: Opened<"roster"> | null };
+type Held = Omit<TrustView, "roster"> & { readonly roster: Opened<"roster"> | null };
 
 /**
  * Takes away the documents that are held already or came before: each must be the very one that the held document
@@ -192,12 +196,7 @@ export function extendTrust(crypto: Crypto, held: Held, updates: readonly Uint8A
   if (!equalBytes(roster.message.root_digest, root.digest)) {
     return refuse("trust.view", "roster.root_digest", "the newest root needs a roster of its own");
   }
-  return done({ root, roster });
-}
-
-/** The active operator whose sign key this is. */
-export function operatorOf(view: TrustView, signKey: Uint8Array): Operator | undefined {
-  return view.roster.message.operators.find((one) => one.status === "active" && equalBytes(one.sign_key, signKey));
+  return done({ ...held, root, roster });
 }
 
 /** The latest incarnation of a router, whatever its status. */

@@ -900,6 +900,8 @@ export const holdfast = $root.holdfast = (() => {
             values[valuesById[7] = "REQUEST_KIND_RECEIPTS"] = 7;
             values[valuesById[8] = "REQUEST_KIND_KEYS"] = 8;
             values[valuesById[9] = "REQUEST_KIND_ENROL"] = 9;
+            values[valuesById[10] = "REQUEST_KIND_BEACON"] = 10;
+            values[valuesById[11] = "REQUEST_KIND_REVOKE"] = 11;
             return values;
         })();
 
@@ -928,6 +930,7 @@ export const holdfast = $root.holdfast = (() => {
             Request.prototype.fromIndex = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Request.prototype.limit = 0;
             Request.prototype.networks = $util.emptyArray;
+            Request.prototype.revoke = $util.newBuffer([]);
 
             Request.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -965,6 +968,8 @@ export const holdfast = $root.holdfast = (() => {
                 if (message.networks != null && message.networks.length)
                     for (let i = 0; i < message.networks.length; ++i)
                         writer.uint32(106).string(message.networks[i]);
+                if (message.revoke != null && $Object.hasOwnProperty.call(message, "revoke") && message.revoke.length)
+                    writer.uint32(114).bytes(message.revoke);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1109,6 +1114,15 @@ export const holdfast = $root.holdfast = (() => {
                             message.networks.push(reader.stringVerify());
                             continue;
                         }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.revoke = value;
+                            else
+                                delete message.revoke;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1245,6 +1259,150 @@ export const holdfast = $root.holdfast = (() => {
             };
 
             return BlobChunk;
+        })();
+
+        v1.Bundle = (function() {
+
+            const Bundle = function (properties) {
+                this.trust = [];
+                this.blobs = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Bundle.prototype.directive = $util.newBuffer([]);
+            Bundle.prototype.trust = $util.emptyArray;
+            Bundle.prototype.blobs = $util.emptyArray;
+            Bundle.prototype.beacon = $util.newBuffer([]);
+            Bundle.prototype.keyReport = $util.newBuffer([]);
+            Bundle.prototype.plan = "";
+
+            Bundle.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.directive != null && $Object.hasOwnProperty.call(message, "directive") && message.directive.length)
+                    writer.uint32(10).bytes(message.directive);
+                if (message.trust != null && message.trust.length)
+                    for (let i = 0; i < message.trust.length; ++i)
+                        writer.uint32(18).bytes(message.trust[i]);
+                if (message.blobs != null && message.blobs.length)
+                    for (let i = 0; i < message.blobs.length; ++i)
+                        writer.uint32(26).bytes(message.blobs[i]);
+                if (message.beacon != null && $Object.hasOwnProperty.call(message, "beacon") && message.beacon.length)
+                    writer.uint32(34).bytes(message.beacon);
+                if (message.keyReport != null && $Object.hasOwnProperty.call(message, "keyReport") && message.keyReport.length)
+                    writer.uint32(42).bytes(message.keyReport);
+                if (message.plan != null && $Object.hasOwnProperty.call(message, "plan") && message.plan !== "")
+                    writer.uint32(50).string(message.plan);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Bundle.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.Bundle();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.directive = value;
+                            else
+                                delete message.directive;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.trust && message.trust.length))
+                                message.trust = [];
+                            message.trust.push(reader.bytes());
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.blobs && message.blobs.length))
+                                message.blobs = [];
+                            message.blobs.push(reader.bytes());
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.beacon = value;
+                            else
+                                delete message.beacon;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.keyReport = value;
+                            else
+                                delete message.keyReport;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.plan = value;
+                            else
+                                delete message.plan;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Bundle;
         })();
 
         v1.Envelope = (function() {
@@ -2086,6 +2244,7 @@ export const holdfast = $root.holdfast = (() => {
             values[valuesById[0] = "OPERATOR_STATUS_UNSPECIFIED"] = 0;
             values[valuesById[1] = "OPERATOR_STATUS_ACTIVE"] = 1;
             values[valuesById[2] = "OPERATOR_STATUS_REVOKED"] = 2;
+            values[valuesById[3] = "OPERATOR_STATUS_STOLEN"] = 3;
             return values;
         })();
 
@@ -3130,6 +3289,290 @@ export const holdfast = $root.holdfast = (() => {
             };
 
             return EnrolRequest;
+        })();
+
+        v1.OperatorCard = (function() {
+
+            const OperatorCard = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            OperatorCard.prototype.networkId = $util.newBuffer([]);
+            OperatorCard.prototype.holder = "";
+            OperatorCard.prototype.signKey = $util.newBuffer([]);
+            OperatorCard.prototype.sealKey = $util.newBuffer([]);
+            OperatorCard.prototype.laneKey = "";
+            OperatorCard.prototype.rootKey = $util.newBuffer([]);
+            OperatorCard.prototype.adminKey = $util.newBuffer([]);
+            OperatorCard.prototype.recoveryKey = $util.newBuffer([]);
+            OperatorCard.prototype.escrowKey = $util.newBuffer([]);
+
+            OperatorCard.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.networkId != null && $Object.hasOwnProperty.call(message, "networkId") && message.networkId.length)
+                    writer.uint32(10).bytes(message.networkId);
+                if (message.holder != null && $Object.hasOwnProperty.call(message, "holder") && message.holder !== "")
+                    writer.uint32(18).string(message.holder);
+                if (message.signKey != null && $Object.hasOwnProperty.call(message, "signKey") && message.signKey.length)
+                    writer.uint32(26).bytes(message.signKey);
+                if (message.sealKey != null && $Object.hasOwnProperty.call(message, "sealKey") && message.sealKey.length)
+                    writer.uint32(34).bytes(message.sealKey);
+                if (message.laneKey != null && $Object.hasOwnProperty.call(message, "laneKey") && message.laneKey !== "")
+                    writer.uint32(42).string(message.laneKey);
+                if (message.rootKey != null && $Object.hasOwnProperty.call(message, "rootKey") && message.rootKey.length)
+                    writer.uint32(50).bytes(message.rootKey);
+                if (message.adminKey != null && $Object.hasOwnProperty.call(message, "adminKey") && message.adminKey.length)
+                    writer.uint32(58).bytes(message.adminKey);
+                if (message.recoveryKey != null && $Object.hasOwnProperty.call(message, "recoveryKey") && message.recoveryKey.length)
+                    writer.uint32(66).bytes(message.recoveryKey);
+                if (message.escrowKey != null && $Object.hasOwnProperty.call(message, "escrowKey") && message.escrowKey.length)
+                    writer.uint32(74).bytes(message.escrowKey);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            OperatorCard.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.OperatorCard();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.networkId = value;
+                            else
+                                delete message.networkId;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.holder = value;
+                            else
+                                delete message.holder;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.signKey = value;
+                            else
+                                delete message.signKey;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.sealKey = value;
+                            else
+                                delete message.sealKey;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.laneKey = value;
+                            else
+                                delete message.laneKey;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.rootKey = value;
+                            else
+                                delete message.rootKey;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.adminKey = value;
+                            else
+                                delete message.adminKey;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.recoveryKey = value;
+                            else
+                                delete message.recoveryKey;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.escrowKey = value;
+                            else
+                                delete message.escrowKey;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return OperatorCard;
+        })();
+
+        v1.SelfRevoke = (function() {
+
+            const SelfRevoke = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            SelfRevoke.prototype.networkId = $util.newBuffer([]);
+            SelfRevoke.prototype.key = $util.newBuffer([]);
+            SelfRevoke.prototype.reason = "";
+
+            SelfRevoke.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.networkId != null && $Object.hasOwnProperty.call(message, "networkId") && message.networkId.length)
+                    writer.uint32(10).bytes(message.networkId);
+                if (message.key != null && $Object.hasOwnProperty.call(message, "key") && message.key.length)
+                    writer.uint32(18).bytes(message.key);
+                if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                    writer.uint32(26).string(message.reason);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            SelfRevoke.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.SelfRevoke();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.networkId = value;
+                            else
+                                delete message.networkId;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.key = value;
+                            else
+                                delete message.key;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.reason = value;
+                            else
+                                delete message.reason;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return SelfRevoke;
         })();
 
         v1.ZoneKind = (function() {
@@ -7639,6 +8082,7 @@ export const holdfast = $root.holdfast = (() => {
             const Status = function (properties) {
                 this.lanes = [];
                 this.peers = [];
+                this.revoked = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -7671,6 +8115,7 @@ export const holdfast = $root.holdfast = (() => {
             Status.prototype.lkgIntent = $util.newBuffer([]);
             Status.prototype.lkgInventory = $util.newBuffer([]);
             Status.prototype.rosterVersion = 0;
+            Status.prototype.revoked = $util.emptyArray;
 
             Status.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7733,6 +8178,9 @@ export const holdfast = $root.holdfast = (() => {
                     writer.uint32(202).bytes(message.lkgInventory);
                 if (message.rosterVersion != null && $Object.hasOwnProperty.call(message, "rosterVersion") && message.rosterVersion !== 0)
                     writer.uint32(208).uint32(message.rosterVersion);
+                if (message.revoked != null && message.revoked.length)
+                    for (let i = 0; i < message.revoked.length; ++i)
+                        writer.uint32(218).bytes(message.revoked[i]);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -7995,6 +8443,14 @@ export const holdfast = $root.holdfast = (() => {
                                 delete message.rosterVersion;
                             continue;
                         }
+                    case 27: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.revoked && message.revoked.length))
+                                message.revoked = [];
+                            message.revoked.push(reader.bytes());
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8181,6 +8637,7 @@ export const holdfast = $root.holdfast = (() => {
             Answer.prototype.status = null;
             Answer.prototype.keyReport = $util.newBuffer([]);
             Answer.prototype.enrol = $util.newBuffer([]);
+            Answer.prototype.beacon = $util.newBuffer([]);
 
             Answer.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8216,6 +8673,8 @@ export const holdfast = $root.holdfast = (() => {
                     writer.uint32(90).bytes(message.keyReport);
                 if (message.enrol != null && $Object.hasOwnProperty.call(message, "enrol") && message.enrol.length)
                     writer.uint32(98).bytes(message.enrol);
+                if (message.beacon != null && $Object.hasOwnProperty.call(message, "beacon") && message.beacon.length)
+                    writer.uint32(106).bytes(message.beacon);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8351,6 +8810,15 @@ export const holdfast = $root.holdfast = (() => {
                                 delete message.enrol;
                             continue;
                         }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.beacon = value;
+                            else
+                                delete message.beacon;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8369,6 +8837,232 @@ export const holdfast = $root.holdfast = (() => {
             };
 
             return Answer;
+        })();
+
+        v1.Beacon = (function() {
+
+            const Beacon = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Beacon.prototype.networkId = $util.newBuffer([]);
+            Beacon.prototype.routerId = $util.newBuffer([]);
+            Beacon.prototype.incarnation = 0;
+            Beacon.prototype.bootId = $util.newBuffer([]);
+            Beacon.prototype.number = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Beacon.prototype.uptimeMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Beacon.prototype.rootDigest = $util.newBuffer([]);
+            Beacon.prototype.rosterDigest = $util.newBuffer([]);
+            Beacon.prototype.keysDigest = $util.newBuffer([]);
+            Beacon.prototype.generation = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Beacon.prototype.lkgDirective = $util.newBuffer([]);
+            Beacon.prototype.logIndex = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Beacon.prototype.logHead = $util.newBuffer([]);
+
+            Beacon.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.networkId != null && $Object.hasOwnProperty.call(message, "networkId") && message.networkId.length)
+                    writer.uint32(10).bytes(message.networkId);
+                if (message.routerId != null && $Object.hasOwnProperty.call(message, "routerId") && message.routerId.length)
+                    writer.uint32(18).bytes(message.routerId);
+                if (message.incarnation != null && $Object.hasOwnProperty.call(message, "incarnation") && message.incarnation !== 0)
+                    writer.uint32(24).uint32(message.incarnation);
+                if (message.bootId != null && $Object.hasOwnProperty.call(message, "bootId") && message.bootId.length)
+                    writer.uint32(34).bytes(message.bootId);
+                if (message.number != null && $Object.hasOwnProperty.call(message, "number") && (typeof message.number === "object" ? message.number.low || message.number.high : message.number !== 0))
+                    writer.uint32(40).uint64(message.number);
+                if (message.uptimeMs != null && $Object.hasOwnProperty.call(message, "uptimeMs") && (typeof message.uptimeMs === "object" ? message.uptimeMs.low || message.uptimeMs.high : message.uptimeMs !== 0))
+                    writer.uint32(48).uint64(message.uptimeMs);
+                if (message.rootDigest != null && $Object.hasOwnProperty.call(message, "rootDigest") && message.rootDigest.length)
+                    writer.uint32(58).bytes(message.rootDigest);
+                if (message.rosterDigest != null && $Object.hasOwnProperty.call(message, "rosterDigest") && message.rosterDigest.length)
+                    writer.uint32(66).bytes(message.rosterDigest);
+                if (message.keysDigest != null && $Object.hasOwnProperty.call(message, "keysDigest") && message.keysDigest.length)
+                    writer.uint32(74).bytes(message.keysDigest);
+                if (message.generation != null && $Object.hasOwnProperty.call(message, "generation") && (typeof message.generation === "object" ? message.generation.low || message.generation.high : message.generation !== 0))
+                    writer.uint32(80).uint64(message.generation);
+                if (message.lkgDirective != null && $Object.hasOwnProperty.call(message, "lkgDirective") && message.lkgDirective.length)
+                    writer.uint32(90).bytes(message.lkgDirective);
+                if (message.logIndex != null && $Object.hasOwnProperty.call(message, "logIndex") && (typeof message.logIndex === "object" ? message.logIndex.low || message.logIndex.high : message.logIndex !== 0))
+                    writer.uint32(96).uint64(message.logIndex);
+                if (message.logHead != null && $Object.hasOwnProperty.call(message, "logHead") && message.logHead.length)
+                    writer.uint32(106).bytes(message.logHead);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Beacon.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.Beacon();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.networkId = value;
+                            else
+                                delete message.networkId;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.routerId = value;
+                            else
+                                delete message.routerId;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.incarnation = value;
+                            else
+                                delete message.incarnation;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.bootId = value;
+                            else
+                                delete message.bootId;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.number = value;
+                            else
+                                delete message.number;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.uptimeMs = value;
+                            else
+                                delete message.uptimeMs;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.rootDigest = value;
+                            else
+                                delete message.rootDigest;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.rosterDigest = value;
+                            else
+                                delete message.rosterDigest;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.keysDigest = value;
+                            else
+                                delete message.keysDigest;
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.generation = value;
+                            else
+                                delete message.generation;
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.lkgDirective = value;
+                            else
+                                delete message.lkgDirective;
+                            continue;
+                        }
+                    case 12: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.logIndex = value;
+                            else
+                                delete message.logIndex;
+                            continue;
+                        }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.logHead = value;
+                            else
+                                delete message.logHead;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Beacon;
         })();
 
         return v1;

@@ -253,11 +253,19 @@ export const trustProblems: readonly ProblemEntry[] = [
   },
   {
     code: "trust.beacon",
-    sentence: "The directive is fresh by a beacon only, which this router does not accept.",
+    sentence: "The beacon that the directive cites is of another boot, too old, or may not be that old for this class.",
     status: 409,
     exit: 3,
     safe: "Nothing was changed; the generation is not burnt.",
-    next: "Push over a connection that can ask for a challenge.",
+    next: "holdfast push --propose FILE fetches a new beacon; sign again.",
+  },
+  {
+    code: "trust.card_proof",
+    sentence: "An operator's card is not signed by every key that it shows.",
+    status: 403,
+    exit: 3,
+    safe: "Nothing was changed; the card is not used.",
+    next: "Its owner makes it again: holdfast operator new.",
   },
   {
     code: "trust.answer_mismatch",

@@ -149,6 +149,7 @@ function requestOf(site: Site, more: Partial<Request>, reply: BoxKeys): Request 
     from_index: 0n,
     limit: 0,
     networks: [],
+    revoke: new Uint8Array(),
     ...more,
   };
 }

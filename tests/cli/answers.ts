@@ -15,6 +15,7 @@ export const body = (fields: Partial<AnswerBody> = {}): AnswerBody => ({
   status: null,
   key_report: empty(),
   enrol: empty(),
+  beacon: empty(),
   ...fields,
 });
 

@@ -68,6 +68,29 @@ export class FakeRouter {
     this.at = options.unix ?? `127.0.0.1:${this.server.port}`;
   }
 
+  /** Envelopes of self-revocations that came. */
+  readonly revocations: Uint8Array[] = [];
+  readonly #beacons: Uint8Array[] = [];
+
+  /** A new beacon of where it stands. */
+  beacon(): Opened<"beacon"> {
+    const status = this.status();
+    const { network_id, router_id } = this.token!;
+    const { incarnation, boot_id, uptime_ms, root_digest, roster_digest, keys_digest } = status;
+    const { generation, lkg_directive, log_index, log_head } = status;
+    const opened = signStatement(
+      crypto,
+      "beacon",
+      {
+        ...{ network_id, router_id, incarnation, boot_id, number: BigInt(this.#beacons.length + 1), uptime_ms },
+        ...{ root_digest, roster_digest, keys_digest, generation, lkg_directive, log_index, log_head },
+      },
+      [this.sign],
+    );
+    this.#beacons.push(opened.digest);
+    return opened;
+  }
+
   /** How many requests of a kind were heard. */
   count(kind: Kind): number {
     return this.heard.filter((one) => one.kind === kind).length;
@@ -148,6 +171,11 @@ export class FakeRouter {
         return this.#submit(message);
       case "confirm":
         return this.#confirm(message);
+      case "beacon":
+        return body({ beacon: this.beacon().envelope });
+      case "revoke":
+        this.revocations.push(message.revoke);
+        return body();
     }
   }
 
@@ -191,6 +219,7 @@ export class FakeRouter {
       ...{ parent: this.lkg?.digest ?? GENESIS, keysDigest: this.keyReport().digest, desiredFormat: DESIRED_FORMAT },
       logDigestAt: (index) => (index === 0n ? new Uint8Array(32) : this.receipts[Number(index) - 1]?.digest),
       challengeIsLive: (challenge) => this.#challenges.delete(toHex(challenge)),
+      beaconAgeS: (digest) => (this.#beacons.some((one) => equalBytes(one, digest)) ? 0 : undefined),
     };
     const admitted = admitDirective(crypto, context, message.directive);
     if (!admitted.ok) return refusal(admitted.problems);
@@ -322,7 +351,11 @@ export class FakeRouter {
         peers: [],
       },
       ...{ at_unix: 1_700_000_000n, lkg_intent: lkg?.message.intent_digest ?? empty() },
-      ...{ lkg_inventory: lkg?.message.inventory_digest ?? empty(), roster_version: view.roster.message.version },
+      ...{
+        lkg_inventory: lkg?.message.inventory_digest ?? empty(),
+        revoked: [],
+        roster_version: view.roster.message.version,
+      },
     };
   }
 }

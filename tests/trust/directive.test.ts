@@ -33,11 +33,14 @@ import {
 } from "./documents.ts";
 
 const logHead = bytes(32, 77);
+const beacon = bytes(32, 78); // 100 s old
+const none = new Uint8Array();
 
 const context = (change: Partial<AdmitContext> = {}): AdmitContext => ({
   ...{ view, routerId, incarnation: 1, burnt: 0n, parent: GENESIS, keysDigest: keyReport.digest, desiredFormat: 1 },
   logDigestAt: (index) => (index === 0n ? ZEROS : index === 5n ? logHead : undefined),
   challengeIsLive: (one) => equalBytes(one, challenge),
+  beaconAgeS: (one) => (equalBytes(one, beacon) ? 100 : undefined),
   ...change,
 });
 
@@ -104,8 +107,14 @@ describe("a directive is refused", () => {
     "with a challenge that is not live": [{ challenge: bytes(32, 0) }, {}, "trust.not_fresh"],
     "with a challenge that was used": [{}, { challengeIsLive: () => false }, "trust.not_fresh"],
     "without freshness": [{ challenge: new Uint8Array() }, {}, "trust.not_fresh"],
-    "with a beacon": [{ challenge: new Uint8Array(), beacon: bytes(32, 0), beacon_max_age_s: 60 }, {}, "trust.beacon"],
-    "with a challenge and a beacon": [{ beacon: bytes(32, 0) }, {}, "trust.beacon"],
+    "with an unknown beacon": [{ challenge: none, beacon: bytes(32, 0), beacon_max_age_s: 600 }, {}, "trust.beacon"],
+    "with a beacon that is too old": [{ challenge: none, beacon, beacon_max_age_s: 99 }, {}, "trust.beacon"],
+    "with a beacon that may be too old": [
+      { challenge: none, beacon, beacon_max_age_s: limits.beaconSensitiveAgeS + 1, risk_class: "sensitive" },
+      {},
+      "trust.threshold",
+    ],
+    "with a challenge and a beacon": [{ beacon, beacon_max_age_s: 600 }, {}, "trust.not_fresh"],
     "with an age but no beacon": [{ beacon_max_age_s: 60 }, {}, "trust.beacon"],
     "of class sensitive by one": [{ risk_class: "sensitive" }, {}, "trust.threshold"],
   };

@@ -167,5 +167,6 @@ export const request = (change: Partial<Request> = {}): Request => ({
   from_index: 0n,
   limit: 0,
   networks: [],
+  revoke: new Uint8Array(),
   ...change,
 });

@@ -32,6 +32,9 @@ const statements = {
     ...{ sign: signer("router"), seal: box("router"), rescueKey: laneKey("rescue") },
   }),
   request: signed("request", request(), "ada"),
+  "operator-card": signed("operator-card", samples.OperatorCard, "ada"),
+  "self-revoke": signed("self-revoke", samples.SelfRevoke, "ada"),
+  beacon: signed("beacon", samples.Beacon, "router"),
   answer: signed("answer", { ...samples.Answer, status: null, problems: [] }, "router"),
 };
 const byTwo = signed("directive", directive(), "ada", "bob");

@@ -1,6 +1,7 @@
 /** Rosters, the view that they make with a root, and the key reports of the routers in them. */
 import { describe, expect, test } from "bun:test";
-import { acceptRoster, extendTrust, openKeyReport, operatorOf, rosterRouter } from "../../agent/core/trust.ts";
+import { operatorOf } from "../../agent/core/operators.ts";
+import { acceptRoster, extendTrust, openKeyReport, rosterRouter } from "../../agent/core/trust.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { KeyReport, Roster } from "../../schemas/trust.ts";
 import { bytes } from "../wire/bytes.ts";

@@ -21,6 +21,17 @@ const Operator: Messages["Operator"] = {
   max_class: "recovery",
   status: "revoked",
 };
+const OperatorCard: Messages["OperatorCard"] = {
+  network_id: id16,
+  holder: "ada",
+  sign_key: digest(65),
+  seal_key: digest(66),
+  lane_key: wgKey,
+  root_key: digest(67),
+  admin_key: digest(68),
+  recovery_key: digest(69),
+  escrow_key: digest(70),
+};
 const RosterRouter: Messages["RosterRouter"] = {
   id: "r1",
   router_id: router16,
@@ -81,6 +92,7 @@ const Status: Messages["Status"] = {
   lkg_intent: digest(21),
   lkg_inventory: digest(22),
   roster_version: 3,
+  revoked: [digest(58)],
 };
 
 /** Named as the messages are. */
@@ -99,8 +111,32 @@ export const samples: Messages = {
     status: Status,
     key_report: bytes(40, 3),
     enrol: bytes(40, 4),
+    beacon: bytes(40, 5),
+  },
+  Beacon: {
+    network_id: id16,
+    router_id: router16,
+    incarnation: 1,
+    boot_id: id16,
+    number: 7n,
+    uptime_ms: 2n ** 33n,
+    root_digest: digest(59),
+    roster_digest: digest(60),
+    keys_digest: digest(61),
+    generation: 9n,
+    lkg_directive: digest(62),
+    log_index: 12n,
+    log_head: digest(63),
   },
   BlobChunk,
+  Bundle: {
+    directive: bytes(30, 10),
+    trust: [bytes(30, 11)],
+    blobs: [bytes(30, 12)],
+    beacon: bytes(30, 13),
+    key_report: bytes(30, 14),
+    plan: "+ peer laptop\n",
+  },
   ClassThreshold,
   Confirm: {
     network_id: id16,
@@ -165,6 +201,7 @@ export const samples: Messages = {
   KeyReport: { network_id: id16, router_id: router16, incarnation: 1, version: 2, keys: [ReportedKey] },
   Lane,
   Operator,
+  OperatorCard,
   PeerStatus,
   Pending,
   Problem,
@@ -212,6 +249,7 @@ export const samples: Messages = {
     from_index: 3n,
     limit: 16,
     networks: ["home"],
+    revoke: bytes(30, 15),
   },
   Root: {
     network_id: id16,
@@ -244,6 +282,7 @@ export const samples: Messages = {
   SealedSecret,
   Secret: { network_id: id16, router_id: router16, incarnation: 1, subject: "laptop.1", secret: digest(57) },
   Secrets: { secrets: [SealedSecret] },
+  SelfRevoke: { network_id: id16, key: digest(64), reason: "lost on a train" },
   Signature,
   Status,
 };
