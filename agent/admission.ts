@@ -10,6 +10,7 @@ import type { Opened } from "./core/dsse.ts";
 import { type Proven, prove } from "./core/prove.ts";
 import { openSecret } from "./core/secrets.ts";
 import { extendTrust, type TrustView } from "./core/trust.ts";
+import { holdersBehind } from "./past.ts";
 import { hexBytes } from "./standing.ts";
 
 export type Admitted = {
@@ -23,11 +24,21 @@ export type NewSecrets = ReadonlyMap<string, Uint8Array>;
 
 export type Prepared = Admitted & { readonly proven: Proven; readonly secrets: NewSecrets };
 
+/** The generation that a directive must follow, in the words of who comes second. */
+function keptText({ standing, store }: Agent): string {
+  const { lkg } = store.record();
+  const kept = lkg === null ? undefined : standing.directive(lkg.directive);
+  if (lkg === null) return "none yet";
+  const view = kept === undefined ? undefined : standing.viewAt(kept.message.root_digest, kept.message.roster_digest);
+  const by = kept === undefined || view === undefined ? [] : holdersBehind(view, kept);
+  return `generation ${lkg.generation}${by.length === 0 ? "" : ` by ${by.join(", ")}`}`;
+}
+
 // ---- admit: who says so, for whom, in which place ----
 
 /** Signatures, audience, trust, place, freshness. Uses the challenge up; burns nothing. */
 export function admit(agent: Agent, request: Request): Result<Admitted> {
-  const { standing, journal, store, crypto, challenges } = agent;
+  const { standing, journal, store, crypto, challenges, beacons } = agent;
   const held = standing.view();
   if (held === undefined) return refuse("trust.not_enrolled", "", "no roster names this router yet");
   const view = request.trust.length === 0 ? done(held) : extendTrust(crypto, held, request.trust);
@@ -39,11 +50,12 @@ export function admit(agent: Agent, request: Request): Result<Admitted> {
     incarnation: self.incarnation,
     burnt: store.record().generation,
     parent: standing.parent(),
+    parentText: keptText(agent),
     keysDigest: hexBytes(store.record().keys),
     desiredFormat: DESIRED_FORMAT,
     logDigestAt: journal.digestAt,
     challengeIsLive: challenges.isLive,
-    beaconAgeS: () => undefined,
+    beaconAgeS: beacons.ageS,
   };
   const admitted = admitDirective(crypto, context, request.directive);
   if (!admitted.ok) return admitted;

@@ -1,5 +1,6 @@
 /** The agent as one object: what it stands on, its log, its lifecycle, and the generation on its way. */
 import { fromHex } from "../schemas/digest.ts";
+import { type Beacons, createBeacons } from "./beacons.ts";
 import { type Challenges, createChallenges } from "./challenges.ts";
 import type { Event, State } from "./core/lifecycle.ts";
 import { createJournal, type Journal } from "./journal.ts";
@@ -14,6 +15,7 @@ export type Agent = Parts & {
   readonly journal: Journal;
   readonly runner: Runner;
   readonly challenges: Challenges;
+  readonly beacons: Beacons;
   /** The generation on its way, or the last one of this process. */
   current(): OnTrial | undefined;
   begin(work: OnTrial): void;
@@ -24,15 +26,15 @@ export type Agent = Parts & {
 /** Blobs and files that a restart, a rollback or a late copy may still ask for. */
 function prune(parts: Parts, standing: Standing): void {
   const { store } = parts;
-  const { lkg, trial } = store.record();
+  const { lkg, trial, quorum } = store.record();
   const kept = [lkg, trial].filter((one) => one !== null);
-  const directives = kept.map((one) => one.directive);
-  const blobs = directives.flatMap((digest) => {
-    const message = standing.directive(digest)?.message;
-    if (message === undefined) return [];
-    return [message.intent_digest, message.inventory_digest, message.secrets_digest].map((one) => one.toHex());
-  });
-  store.prune({ generations: kept.map((one) => one.desired), blobs, directives });
+  const directives = [...kept.map((one) => one.directive), ...(quorum === "" ? [] : [quorum])];
+  const messages = directives.flatMap((digest) => standing.directive(digest)?.message ?? []);
+  const blobs = messages.flatMap((one) =>
+    [one.intent_digest, one.inventory_digest, one.secrets_digest].map((digest) => digest.toHex()),
+  );
+  const generations = [...kept.map((one) => one.desired), ...messages.map((one) => one.desired_digest.toHex())];
+  store.prune({ generations, blobs, directives });
 }
 
 /** Codes that failures carry when the host or the store throws. */
@@ -57,6 +59,7 @@ export function createAgent(parts: Parts, hooks: Hooks): Agent {
     standing,
     journal,
     challenges: createChallenges(parts.host.clock, parts.host.random),
+    beacons: createBeacons(parts, standing),
     current: () => current,
     begin(work) {
       current = work;

@@ -5,10 +5,11 @@ import { problem } from "../schemas/problem.ts";
 import type { AnswerBody, Outcome } from "../schemas/report.ts";
 import type { Agent } from "./agent.ts";
 import { body, refusal } from "./answer.ts";
+import { RESCUE } from "./core/compile/rescue.ts";
 import { openConfirm } from "./core/directive.ts";
 import type { Answer } from "./core/lifecycle.ts";
 import type { TrustView } from "./core/trust.ts";
-import { lanesProven, type Path, type Paths } from "./paths.ts";
+import { lanesProven, type Path, type Paths, provesNewKey } from "./paths.ts";
 import type { OnTrial } from "./work.ts";
 
 /** How long an answer waits for the receipt that it should carry. The decision stands either way. */
@@ -48,6 +49,11 @@ async function judge(
   const { facts, trial, directive } = work;
   const fresh = facts.appliedAtMs > 0 && paths.isFresh(path, facts.appliedAtMs);
   const lanes = fresh ? lanesProven(path, work.desired) : [];
+  const accepted = directive.message.accept_unproven.includes(RESCUE);
+  if (lanes.includes(RESCUE) && !accepted && !provesNewKey(path, work.before, work.desired)) {
+    const detail = "an operator must arrive over it with a key that is new";
+    return refusal([problem("confirm.lane_unproven", RESCUE, detail)]);
+  }
   let answer: Answer | undefined;
   for (const lane of lanes.length === 0 ? [""] : lanes) {
     const onTrial = agent.runner.state().name === "trial";

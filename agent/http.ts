@@ -30,8 +30,12 @@ export type Front = {
   readonly bodyMs?: number; // for tests
 };
 
-/** The body, or why it is not taken. Reads no more than the cap and waits no longer than the deadline. */
-async function readBody(request: Request, deadlineMs: number): Promise<Uint8Array | "large" | "bad"> {
+/** The body, or why it is not taken. Reads no more than the cap and waits no longer than the deadline or the cut. */
+async function readBody(
+  request: Request,
+  deadlineMs: number,
+  cut: Promise<"late">,
+): Promise<Uint8Array | "large" | "bad"> {
   const declared = Number(request.headers.get("content-length") ?? "0");
   if (declared > limits.requestBytes) return "large";
   if (request.headers.has("content-encoding") || request.body === null) return "bad";
@@ -44,7 +48,7 @@ async function readBody(request: Request, deadlineMs: number): Promise<Uint8Arra
   });
   try {
     for (;;) {
-      const part = await Promise.race([reader.read(), late]);
+      const part = await Promise.race([reader.read(), late, cut]);
       if (part === "late") return "bad";
       if (part.done) break;
       size += part.value.length;
@@ -65,11 +69,14 @@ async function readBody(request: Request, deadlineMs: number): Promise<Uint8Arra
 export const refused = (): Response => new Response("refused\n", { status: 403 });
 
 async function handleBox(front: Front, request: Request, { path, extend }: Arrival): Promise<Response> {
-  const leave = path.local === "" ? () => {} : front.strangers.enter(path.remote);
+  const { promise: cut, resolve } = Promise.withResolvers<"late">();
+  const guest = { arrived: false, evict: () => resolve("late") };
+  const leave = path.local === "" ? () => {} : front.strangers.enter(path.remote, guest);
   if (leave === undefined) return new Response("too many\n", { status: 429 });
   let opened = false;
   try {
-    const sealed = await readBody(request, front.bodyMs ?? BODY_MS);
+    const sealed = await readBody(request, front.bodyMs ?? BODY_MS, cut);
+    guest.arrived = true;
     if (sealed === "large") return new Response("too large\n", { status: 413 });
     if (sealed === "bad") return refused();
     extend(ANSWER_S);

@@ -69,6 +69,7 @@ function complete({ host }: Parts, standing: Standing, entry: Entry, index: bigi
     steps: 0,
     signers: [],
     note: "",
+    commit: "",
     ...entry,
   };
 }

@@ -3,8 +3,9 @@
  * the WireGuard network that it came through. A path that was used before the apply ended proves nothing: its packets
  * may ride on what the old generation let in.
  */
-import type { Desired } from "../schemas/desired.ts";
+import type { Desired, WgPeer } from "../schemas/desired.ts";
 import { contains, parseIp, parsePrefix } from "../schemas/ip.ts";
+import { newRescuePeers } from "./core/rescue-peers.ts";
 import type { Clock } from "./ports.ts";
 
 /** One TCP connection; of the unix socket everything is empty. */
@@ -52,20 +53,29 @@ export function createPaths(clock: Clock): Paths {
   };
 }
 
+/** True when the tunnel lets this peer use that address as its source. */
+function speaksFor(peer: WgPeer, address: string): boolean {
+  const ip = parseIp(address);
+  return peer.allowedIps.some((text) => {
+    const prefix = parsePrefix(text);
+    return ip !== undefined && prefix !== undefined && contains(prefix, ip);
+  });
+}
+
 /** Networks of which some peer may use that address as its source. */
 function networksOf(desired: Desired, address: string): readonly string[] {
-  const ip = parseIp(address);
-  if (ip === undefined) return [];
   return desired.links
-    .filter((link) =>
-      link.peers.some((peer) =>
-        peer.allowedIps.some((text) => {
-          const prefix = parsePrefix(text);
-          return prefix !== undefined && contains(prefix, ip);
-        }),
-      ),
-    )
+    .filter((link) => link.peers.some((peer) => speaksFor(peer, address)))
     .map((link) => link.network);
+}
+
+/**
+ * Whether an arrival over the rescue lane says anything about its new keys: by one of them, or there are none. That
+ * an old key still works is no proof that the new roster is right.
+ */
+export function provesNewKey(path: Path, before: Desired | null, desired: Desired): boolean {
+  const peers = newRescuePeers(before, desired);
+  return peers.length === 0 || peers.some((peer) => speaksFor(peer, path.remote));
 }
 
 /** Names of the lanes that an arrival over this path proves, the carrying tunnel first. */

@@ -2,30 +2,21 @@
  * The walk of a bundle: admit, prove, rehearse, observe, plan, burn, begin. Reads top to bottom; what is refused
  * before `burn` leaves no trace. One bundle walks at a time.
  */
-import type { Desired } from "../schemas/desired.ts";
 import { toHex } from "../schemas/digest.ts";
 import type { Request } from "../schemas/directive.ts";
-import { done, type Problem, problem, type Result, refuse } from "../schemas/problem.ts";
+import { type Problem, problem } from "../schemas/problem.ts";
 import type { AnswerBody } from "../schemas/report.ts";
-import { admit, type Prepared, proveHere } from "./admission.ts";
+import { admit, proveHere } from "./admission.ts";
 import type { Agent } from "./agent.ts";
 import { body, refusal } from "./answer.ts";
 import { renderArtifacts } from "./core/artifacts.ts";
 import { openStatement } from "./core/dsse.ts";
-import { scopeOf } from "./core/normal.ts";
-import type { Observed } from "./core/observed.ts";
-import { isEmptyPlan, planChange } from "./core/plan.ts";
-import { coversClass, derivedClass } from "./core/risk.ts";
-import type { Plan } from "./core/step.ts";
+import { isEmptyPlan } from "./core/plan.ts";
+import { quorumField } from "./past.ts";
+import { type Planned, planHere } from "./planning.ts";
+import { checkFree, checkReady } from "./ready.ts";
 import { lanesOf, observedNow, shownProblem } from "./trial-receipt.ts";
 import { begin } from "./work.ts";
-
-type Planned = Prepared & {
-  readonly before: Desired | null;
-  readonly observed: Observed;
-  readonly plan: Plan;
-  readonly listing: string; // of the new ruleset under the plan's epoch
-};
 
 /** Takes a bundle through the whole walk. The answer to an apply comes before the kernel changes. */
 export async function submit(agent: Agent, request: Request): Promise<AnswerBody> {
@@ -58,76 +49,24 @@ function knownOutcome(agent: Agent, bytes: Uint8Array): AnswerBody | undefined {
   return body({ receipt: receipt?.envelope ?? new Uint8Array() });
 }
 
-function checkFree(agent: Agent): Result<void> {
-  const { name } = agent.runner.state();
-  return name === "idle" ? done(undefined) : refuse("apply.trial_pending", "", `the agent is ${name}`);
-}
-
-// ---- rehearse, observe, plan: what the kernel would take, what it holds, what has to be done ----
-
-async function planHere(agent: Agent, prepared: Prepared): Promise<Result<Planned>> {
-  const { host, store, standing } = agent;
-  const { kernel } = host;
-  const { desired } = prepared.proven;
-  const { lkg, lkgEpoch } = store.record();
-  const before = standing.kept()?.desired ?? null;
-  const text = renderArtifacts(desired).find((file) => file.name === "ruleset.nft")?.text ?? "";
-  const file = store.scratch("rehearse.nft", text);
-  const check = await kernel.checkNft(file, 1);
-  if (!check.ok) return check;
-  // The way back is rehearsed too: an nft that no longer takes the kept ruleset is found now.
-  let expectedLkgListing: string | null = null;
-  const kept = lkg === null ? undefined : store.rulesetFile(lkg);
-  if (kept !== undefined) {
-    const keptCheck = await kernel.checkNft(kept, lkgEpoch);
-    if (!keptCheck.ok) return keptCheck;
-    const keptListing = await kernel.rehearseNft(kept, lkgEpoch);
-    if (!keptListing.ok) return keptListing;
-    expectedLkgListing = keptListing.value.listing;
-  }
-  const observed = await kernel.observe(scopeOf(before, desired));
-  const plan = planChange({ lkg: before, next: desired, observed, lkgEpoch, expectedLkgListing });
-  if (!plan.ok) return plan;
-  const listing = await kernel.rehearseNft(file, plan.value.epoch);
-  if (!listing.ok) return listing;
-  const busy: Problem[] = [];
-  for (const step of plan.value.apply) {
-    if (step.kind !== "wg.device" || step.port === null || (await kernel.portFree(step.port))) continue;
-    const own = observed.links.some((link) => link.name === step.name && link.port === step.port);
-    if (!own) busy.push(problem("apply.port_taken", `link ${step.name}`, `udp ${step.port} is in use`));
-  }
-  if (busy.length > 0) return { ok: false, problems: busy };
-  return done({ ...prepared, before, observed, plan: plan.value, listing: listing.value.listing });
-}
-
-/** What only an apply needs: a guard that lives, room on the disk, and a class that fits. */
-async function checkReady(agent: Agent, planned: Planned): Promise<Result<void>> {
-  const { plan, before, proven, directive } = planned;
-  const needed = derivedClass(plan, before, proven.desired);
-  if (!isEmptyPlan(plan) && !coversClass(directive.message.risk_class, needed)) {
-    const detail = `the directive says ${directive.message.risk_class}, the plan is ${needed}`;
-    return refuse("admit.risk_class", "directive.risk_class", detail);
-  }
-  const bytes = renderArtifacts(proven.desired).reduce((sum, file) => sum + file.text.length, 0);
-  if (!agent.store.room(2 * bytes)) return refuse("agent.disk_full", "state", `${2 * bytes} bytes are needed`);
-  if (!isEmptyPlan(plan) && !(await agent.host.guard.alive())) {
-    return refuse("guard.dead", "holdfast-guard", "no sign of life within three seconds");
-  }
-  return done(undefined);
-}
+// ---- tell: what an apply would do ----
 
 /** The answer to action "plan": burns nothing, is not logged. */
 async function preview(agent: Agent, planned: Planned): Promise<AnswerBody> {
-  const { plan, directive, proven, before, observed } = planned;
+  const { plan, directive, proven, before, observed, risk } = planned;
   const changed = (name: string): boolean => plan.lanes.some((lane) => lane.name === name && lane.changed);
   const receipt = agent.journal.sign({
     ...outcomeOf(planned),
     outcome: "planned",
     observed_digest: await observedNow(agent, agent.store.record().lkgEpoch, before, proven.desired),
     lanes: await lanesOf(agent, proven.desired, changed, () => false),
-    note: `risk class: ${derivedClass(plan, before, proven.desired)}`,
+    note: `risk class: ${risk.riskClass}`,
     window_s: directive.message.confirm_window_s,
-    problems: observed.nft === "" && before !== null ? [shownProblem(noTable)] : [],
+    problems: [
+      ...(observed.nft === "" && before !== null ? [noTable] : []),
+      // Why it is that class: nothing is wrong with it.
+      ...risk.reasons.map(({ riskClass, text }) => problem("admit.risk_class", riskClass, text)),
+    ].map(shownProblem),
   });
   return body({ receipt: receipt.envelope });
 }
@@ -147,6 +86,7 @@ function outcomeOf({ directive, holders, proven, plan }: Planned) {
     steps: plan.apply.length + plan.afterConfirm.length,
     signers: [...holders],
     note: message.note,
+    commit: message.commit,
   };
 }
 
@@ -175,7 +115,11 @@ async function burn(agent: Agent, planned: Planned): Promise<Named> {
 async function keepUnchanged(agent: Agent, planned: Planned, named: Named): Promise<AnswerBody> {
   const { directive, proven, plan } = planned;
   const { generation } = directive.message;
-  agent.standing.update({ lkg: { ...named, generation, directive: toHex(directive.digest) }, lkgEpoch: plan.epoch });
+  agent.standing.update({
+    lkg: { ...named, generation, directive: toHex(directive.digest) },
+    lkgEpoch: plan.epoch,
+    ...quorumField(planned.view, directive),
+  });
   const receipt = agent.journal.append({
     ...outcomeOf(planned),
     outcome: "unchanged",

@@ -3,6 +3,7 @@
  * Every call states what it saw; none decides. Mutating calls go through the writer (fence, owner, token).
  */
 import type { Desired } from "../schemas/desired.ts";
+import type { BlobDelta } from "../schemas/directive.ts";
 import type { Result } from "../schemas/problem.ts";
 import type { Artifact } from "./core/artifacts.ts";
 import type { Crypto } from "./core/crypto.ts";
@@ -100,7 +101,9 @@ export type Store = {
   record(): StateRecord;
   /** True when record files exist and none is valid: nothing may be derived from record() then. */
   damaged(): boolean;
-  /** Makes the record with the next counter the one in force. */
+  /** True when the disk holds a newer record than record(): this process came back from the past. It writes no more. */
+  overtaken(): boolean;
+  /** Makes the record with the next counter the one in force. Throws when overtaken. */
   writeRecord(next: Omit<StateRecord, "counter">): void;
 
   createToken(token: string): void;
@@ -114,6 +117,8 @@ export type Store = {
   hasBlob(digest: string): boolean;
   /** Takes the next part of an upload, or the first again. Refuses blob.out_of_order, blob.digest, agent.disk_full. */
   putChunk(chunk: BlobChunk): Result<void>;
+  /** Makes a blob from one that is held. Refuses blob.missing (the base), blob.delta, blob.digest, agent.disk_full. */
+  putDelta(delta: BlobDelta): Result<void>;
   /** The blob, its digest checked; undefined when it is absent or damaged (then it is removed). */
   readBlob(digest: string): Uint8Array | undefined;
 
@@ -127,11 +132,12 @@ export type Store = {
   /** What would name the stored generation of that digest, for a router that lost its record; undefined: not intact. */
   findGeneration(desired: string): Pick<RecordedGeneration, "desired" | "manifest"> | undefined;
 
-  /** Documents by kind and number. A receipt or key report is never replaced: other bytes throw. */
+  /** Documents by kind and number. Only a root or roster is ever replaced: other bytes of the rest throw. */
   putDocument(kind: DocumentKind, number: number, bytes: Uint8Array): void;
   /** Numbers that exist, ascending. */
   documentNumbers(kind: DocumentKind): readonly number[];
   document(kind: DocumentKind, number: number): Uint8Array | undefined;
+  dropDocument(kind: "self-revoke", number: number): void;
 
   putDirective(digest: string, envelope: Uint8Array): void;
   directive(digest: string): Uint8Array | undefined;
@@ -147,11 +153,14 @@ export type Store = {
   room(bytes: number): boolean;
   /** A file of the run folder for programs to read; replaced by the next call with that name. */
   scratch(name: string, text: string): string;
+  /** A note of the run folder, whole or not there, which need not outlive a power cut; undefined: absent. */
+  note(name: string): string | undefined;
+  putNote(name: string, text: string): void;
   /** Removes generations, blobs and directives that are not in `keep` and not among the newest few. */
   prune(keep: Keep): void;
 };
 
-export type DocumentKind = "root" | "roster" | "key-report" | "receipt";
+export type DocumentKind = "root" | "roster" | "key-report" | "receipt" | "self-revoke";
 export type EnrolmentFile = "token" | "request";
 
 export type Keep = {

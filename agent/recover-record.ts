@@ -10,6 +10,7 @@ import { EPOCH_MAX } from "./core/epoch.ts";
 import { emptyRecord, type RecordedGeneration, type StateRecord } from "./core/record.ts";
 import { acceptRoot, acceptRoster } from "./core/trust.ts";
 import { NO_DIGEST } from "./journal.ts";
+import { quorumField } from "./past.ts";
 import type { Parts } from "./ports.ts";
 
 /** Newest root that holds by itself, and newest roster under it. */
@@ -56,6 +57,19 @@ function keptLast(agent: Agent, log: readonly Opened<"receipt">[]): RecordedGene
   return { ...named, generation: newest.generation, directive };
 }
 
+/** The newest kept generation that enough people signed, as far as its directive and documents are still here. */
+function signedLast({ standing }: Agent, log: readonly Opened<"receipt">[]): { quorum?: string } {
+  for (const { message } of log.toReversed()) {
+    if (message.outcome !== "confirmed" && message.outcome !== "unchanged") continue;
+    const signed = standing.directive(toHex(message.directive_digest));
+    if (signed === undefined) continue;
+    const view = standing.viewAt(signed.message.root_digest, signed.message.roster_digest);
+    const found = quorumField(view, signed);
+    if (found.quorum !== undefined) return found;
+  }
+  return {};
+}
+
 /** Writes a record from the evidence and asserts what it keeps. Without trust documents nothing is written. */
 export async function rebuildRecord(agent: Agent): Promise<void> {
   const { host, store, standing, journal } = agent;
@@ -80,6 +94,7 @@ export async function rebuildRecord(agent: Agent): Promise<void> {
     lkgEpoch: 1 + (random % EPOCH_MAX),
     logIndex: log.length,
     logHead: log.length === 0 ? "" : toHex(log.at(-1)?.digest ?? NO_DIGEST),
+    ...signedLast(agent, log),
   });
   // A trial that nobody can name any more is over.
   for (const token of store.tokens()) {

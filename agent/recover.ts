@@ -10,6 +10,7 @@ import { normalListing } from "./core/nft-listing.ts";
 import { laneChanges } from "./core/plan.ts";
 import type { RecordedTrial } from "./core/record.ts";
 import { adoptKeyReport } from "./enrol.ts";
+import { holdersBehind, quorumField } from "./past.ts";
 import { rebuildRecord } from "./recover-record.ts";
 import { causeOfOthers } from "./trial.ts";
 import { begin } from "./work.ts";
@@ -30,9 +31,9 @@ function rebuild(agent: Agent, recorded: RecordedTrial): Trial | undefined {
     rebootAllowed: desired.rebootAllowed,
   };
   const { epoch } = recorded;
-  agent.begin(
-    begin({ trial, directive, holders: [], named: recorded, desired, before, epoch, plan: null, listing: "" }),
-  );
+  const view = standing.view();
+  const holders = view === undefined ? [] : holdersBehind(view, directive);
+  agent.begin(begin({ trial, directive, holders, named: recorded, desired, before, epoch, plan: null, listing: "" }));
   return trial;
 }
 
@@ -41,7 +42,9 @@ async function abandon(agent: Agent, recorded: RecordedTrial): Promise<void> {
   const { host, store, standing } = agent;
   const decision = store.decide(recorded.token, "rolled-back");
   await host.guard.restore("agent.restarted", recorded.token);
-  standing.update({ trial: null, ...(decision === "confirmed" ? { lkg: recorded, lkgEpoch: recorded.epoch } : {}) });
+  const quorum = quorumField(standing.view(), standing.directive(recorded.directive));
+  const kept = decision === "confirmed" ? { lkg: recorded, lkgEpoch: recorded.epoch, ...quorum } : {};
+  standing.update({ trial: null, ...kept });
   await host.guard.disarm(recorded.token);
   store.dropToken(recorded.token);
 }
@@ -97,6 +100,7 @@ const owedEntry = ({ digest, message }: Opened<"directive">) => ({
   desired_digest: message.desired_digest,
   window_s: message.confirm_window_s,
   note: message.note,
+  commit: message.commit,
 });
 
 /**

@@ -10,6 +10,8 @@ import { confirm } from "./confirm.ts";
 import { openRequest } from "./core/directive.ts";
 import { type Opened, signStatement } from "./core/dsse.ts";
 import { enrolBox } from "./core/enrol.ts";
+import { openSelfRevoke } from "./core/operators.ts";
+import type { TrustView } from "./core/trust.ts";
 import { answerEnrol, answerKeys, pendingToken } from "./enrol.ts";
 import type { Path, Paths } from "./paths.ts";
 import { submit } from "./pipeline.ts";
@@ -23,6 +25,9 @@ export type Requests = {
   /** What `status` says, for the unix socket's metrics. undefined before the enrolment is finished. */
   status(): ReturnType<typeof statusOf> | undefined;
 };
+
+/** Receipts that come along with a status; the rest is asked for. */
+const ALONG = 16;
 
 type OpenedRequest = Opened<"request"> & { readonly holder: string };
 
@@ -45,10 +50,22 @@ function openBox(agent: Agent, sealed: Uint8Array): OpenedRequest | undefined {
   return request.value;
 }
 
+/** A key that takes itself back counts for nothing from the answer on, whoever brings its word; again is no change. */
+function revoke(agent: Agent, view: TrustView, message: Request): AnswerBody {
+  const opened = openSelfRevoke(agent.crypto, view, message.revoke);
+  if (!opened.ok) return refusal(opened.problems);
+  agent.standing.revoke(opened.value.message.key, opened.value.envelope);
+  return body();
+}
+
 export function createRequests(agent: Agent, paths: Paths): Requests {
   const { standing, store, crypto, host } = agent;
   const driftOf = createDrift(agent);
   let walk: Promise<unknown> = Promise.resolve();
+
+  /** A challenge comes along where it was asked for: whoever plans will apply. */
+  const freshened = ({ fresh }: Request, content: AnswerBody): AnswerBody =>
+    fresh && content.code === "" ? { ...content, challenge: agent.challenges.make() } : content;
 
   const answer = async (message: Request, path: Path): Promise<AnswerBody> => {
     const view = standing.view();
@@ -66,23 +83,42 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
         const put = store.putChunk(message.chunk);
         return put.ok ? body() : refusal(put.problems);
       }
+      case "put_delta": {
+        if (message.delta === null) return refusal([{ code: "blob.delta", path: "delta", detail: "no delta" }]);
+        const put = store.putDelta(message.delta);
+        return put.ok ? body() : refusal(put.problems);
+      }
       case "submit": {
+        const put = message.delta === null ? undefined : store.putDelta(message.delta);
+        if (put?.ok === false) return refusal(put.problems);
         const next = walk.then(() => submit(agent, message));
         // Its sender is told; the next bundle walks all the same. What a large one left in memory goes at once.
         walk = next.catch(() => {}).then(() => Bun.gc(true));
-        return next;
+        return freshened(message, await next);
       }
       case "confirm":
         return confirm(agent, view, message, { path, paths });
       case "status":
-        return body({ status: await statusOf(agent, driftOf) });
+        return freshened(
+          message,
+          body({
+            status: await statusOf(agent, driftOf, message.limit > 0),
+            receipts: message.from_index === 0n ? [] : [...agent.journal.page(message.from_index, ALONG)],
+          }),
+        );
       case "receipts":
+        // Its sender waits for the end of something: one answer in time instead of many that say nothing.
+        await agent.runner.until(
+          () => BigInt(store.record().logIndex) >= message.from_index,
+          host.clock.bootMs() + message.wait_s * 1000,
+        );
         return body({ receipts: [...agent.journal.page(message.from_index, message.limit)] });
       case "keys":
         return answerKeys(agent, message);
       case "beacon":
+        return body({ beacon: agent.beacons.make().envelope });
       case "revoke":
-        return refusal([{ code: "agent.failure", path: message.kind, detail: "not built" }]);
+        return revoke(agent, view, message);
     }
   };
 
@@ -91,6 +127,8 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
       const request = openBox(agent, sealed);
       if (request === undefined) return undefined;
       const { message, digest } = request;
+      // A reply key that nobody can have is a stranger's: nothing is done that could not be answered.
+      if (!crypto.admitsBoxKey(message.reply_key)) return undefined;
       const enrolled = standing.view() !== undefined;
       if (request.holder !== "") paths.note(path);
       let content: AnswerBody;
@@ -106,8 +144,7 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
         host.log("request", { kind: message.kind, by: request.holder, code: content.code });
       const full = { ...content, request_digest: digest, nonce: message.nonce, router_id: message.router_id };
       const signed = signStatement(crypto, "answer", full, [standing.self().sign]);
-      // A reply key that nobody can have is a stranger's.
-      return crypto.admitsBoxKey(message.reply_key) ? crypto.seal(signed.envelope, message.reply_key) : undefined;
+      return crypto.seal(signed.envelope, message.reply_key);
     },
     enrolled: () => standing.identity() !== undefined,
     status: () =>

@@ -105,6 +105,8 @@ export function createRunner(clock: Clock, log: Log, performer: Performer): Runn
     }
     if (answer?.kind === "failed" || (answer?.kind === "restored" && answer.outcome === "failed")) effects = [];
     if (answer !== undefined) turn(answer);
+    // An effect may be what somebody waits for, a receipt for one, without any change of state.
+    else for (const watcher of [...watchers]) watcher();
   };
 
   const loop = async (): Promise<void> => {

@@ -10,6 +10,7 @@ import { type Kind, type Opened, openStatement } from "./core/dsse.ts";
 import type { StateRecord } from "./core/record.ts";
 import { rosterRouter, type TrustView } from "./core/trust.ts";
 import type { DocumentKind, Parts } from "./ports.ts";
+import { createRevocations } from "./revocations.ts";
 
 export type Identity = {
   readonly networkId: Uint8Array;
@@ -27,8 +28,12 @@ export type Standing = {
   identity(): Identity | undefined;
   /** Like identity, for code that runs only after the enrolment. */
   self(): Identity;
-  /** undefined until a roster names this router. */
+  /** undefined until a roster names this router. Keys that took themselves back count for nothing in it. */
   view(): TrustView | undefined;
+  /** The documents of those digests as they were, without what was revoked since; undefined when one is not here. */
+  viewAt(root: Uint8Array, roster: Uint8Array): TrustView | undefined;
+  /** Takes a key back from now on, durably; `envelope` is the word of its holder, opened before. */
+  revoke(key: Uint8Array, envelope: Uint8Array): void;
   keyReport(): Opened<"key-report"> | undefined;
   /** null before the first confirmed generation, and when both copies of its files are damaged (keptDamaged). */
   kept(): Kept | null;
@@ -57,15 +62,22 @@ function remember<T>(make: () => T): (key: string) => T {
   };
 }
 
-/** The stored document of that digest, newest first; throws when the record names one that is not there. */
-function findDocument<K extends Kind & DocumentKind>(parts: Parts, kind: K, digest: string): Opened<K> {
+/** The stored document of that digest, newest first. */
+function lookUp<K extends Kind & DocumentKind>(parts: Parts, kind: K, digest: string): Opened<K> | undefined {
   for (const number of [...parts.store.documentNumbers(kind)].reverse()) {
     const bytes = parts.store.document(kind, number);
     if (bytes === undefined) continue;
     const opened = openStatement(parts.crypto, kind, bytes);
     if (opened.ok && toHex(opened.value.digest) === digest) return opened.value;
   }
-  throw new Error(`the ${kind} that the record names is not in the store`);
+  return undefined;
+}
+
+/** Throws when the record names a document that is not there. */
+function findDocument<K extends Kind & DocumentKind>(parts: Parts, kind: K, digest: string): Opened<K> {
+  const found = lookUp(parts, kind, digest);
+  if (found === undefined) throw new Error(`the ${kind} that the record names is not in the store`);
+  return found;
 }
 
 function readIdentity({ store, crypto }: Parts): Identity | undefined {
@@ -91,10 +103,12 @@ export function createStanding(parts: Parts): Standing {
     const opened = openStatement(crypto, "directive", bytes);
     return opened.ok ? opened.value : undefined;
   };
+  const revocations = createRevocations(parts);
   const viewOf = remember((): TrustView | undefined => {
     const { root, roster } = store.record();
     if (root === "" || roster === "") return undefined;
-    return { root: findDocument(parts, "root", root), roster: findDocument(parts, "roster", roster) };
+    const revoked = revocations.keys();
+    return { root: findDocument(parts, "root", root), roster: findDocument(parts, "roster", roster), revoked };
   });
   const reportOf = remember(() => {
     const { keys } = store.record();
@@ -118,7 +132,17 @@ export function createStanding(parts: Parts): Standing {
       if (self === undefined) throw new Error("not enrolled");
       return self;
     },
-    view: () => viewOf(`${store.record().root} ${store.record().roster}`),
+    view: () => viewOf(`${store.record().root} ${store.record().roster} ${revocations.keys().length}`),
+    viewAt(rootDigest, rosterDigest) {
+      const root = lookUp(parts, "root", toHex(rootDigest));
+      const roster = lookUp(parts, "roster", toHex(rosterDigest));
+      return root === undefined || roster === undefined ? undefined : { root, roster };
+    },
+    revoke(key, envelope) {
+      const view = standing.view();
+      if (view === undefined) throw new Error("a revocation without a roster");
+      revocations.add(key, envelope, view.roster.message);
+    },
     keyReport: () => reportOf(store.record().keys),
     kept: () => keptOf(`${store.record().lkg?.directive} ${store.record().lkg?.desired}`),
     keptDamaged: () => store.record().lkg !== null && standing.kept() === null,

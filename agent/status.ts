@@ -5,7 +5,9 @@ import type { Agent } from "./agent.ts";
 import { normalListing } from "./core/nft-listing.ts";
 import { scopeOf } from "./core/normal.ts";
 import type { Observed } from "./core/observed.ts";
+import { isRevoked } from "./core/operators.ts";
 import { NO_SURPLUS, readBack } from "./core/read-back.ts";
+import type { TrustView } from "./core/trust.ts";
 import { NO_DIGEST } from "./journal.ts";
 import { hexBytes } from "./standing.ts";
 import { lanesOf } from "./trial-receipt.ts";
@@ -78,6 +80,12 @@ function pendingOf(agent: Agent): Status["pending"] {
   };
 }
 
+/** Keys that took themselves back and that the roster still calls active. */
+function revokedNow(view: TrustView | undefined): Uint8Array[] {
+  const active = (view?.roster.message.operators ?? []).filter((one) => one.status === "active");
+  return active.flatMap(({ sign_key }) => (view !== undefined && isRevoked(view, sign_key) ? [sign_key] : []));
+}
+
 /** The generation whose rules answer now: the one on trial once it is applied, else the kept one. */
 function inForce(agent: Agent): Desired | null {
   const { name } = agent.runner.state();
@@ -85,8 +93,15 @@ function inForce(agent: Agent): Desired | null {
   return (trying ? agent.current()?.desired : undefined) ?? agent.standing.kept()?.desired ?? null;
 }
 
-/** Everything of schemas/report.ts Status. Reads the kernel; changes nothing. */
-export async function statusOf(agent: Agent, driftOf: ReturnType<typeof createDrift>): Promise<Status> {
+/**
+ * Everything of schemas/report.ts Status. Reads the kernel; changes nothing. Peers only when asked for: ten thousand
+ * of them are a megabyte, and a push has no use for them.
+ */
+export async function statusOf(
+  agent: Agent,
+  driftOf: ReturnType<typeof createDrift>,
+  withPeers = true,
+): Promise<Status> {
   const { host, store, standing } = agent;
   const record = store.record();
   const kept = standing.kept();
@@ -131,11 +146,11 @@ export async function statusOf(agent: Agent, driftOf: ReturnType<typeof createDr
             (name) => !idle && changed.has(name),
             (name) => !idle && work?.facts.proven.has(name) === true,
           ),
-    peers: desired === null || seen === undefined ? [] : peersOf(desired, seen, host.clock.unixS()),
+    peers: !withPeers || desired === null || seen === undefined ? [] : peersOf(desired, seen, host.clock.unixS()),
     at_unix: BigInt(host.clock.unixS()),
     lkg_intent: kept?.directive.message.intent_digest ?? new Uint8Array(),
     lkg_inventory: kept?.directive.message.inventory_digest ?? new Uint8Array(),
-    revoked: [],
+    revoked: revokedNow(standing.view()),
     roster_version: standing.view()?.roster.message.version ?? 0,
   };
 }

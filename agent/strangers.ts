@@ -1,7 +1,8 @@
 /**
  * Bounds for senders who have not shown who they are: so many open requests and so many failures a minute for each
  * address prefix, and for all strangers together. An address that was answered lately is no stranger: neither its
- * neighbours nor a crowd elsewhere can shut it out.
+ * neighbours nor a crowd elsewhere can shut it out. Places go to whoever speaks: one who keeps a request open without
+ * saying it gives way to the next one.
  */
 import { formatPrefix, networkOf, parseIp } from "../schemas/ip.ts";
 import type { Clock } from "./ports.ts";
@@ -10,7 +11,8 @@ const FAILURES_BURST = 10;
 const FAILURES_PER_S = 0.5;
 const ALL_BURST = 100;
 const ALL_PER_S = 10;
-const KNOWN_MS = 600_000;
+/** A stranger at the address of an operator has no more than the places below. */
+const KNOWN_MS = 86_400_000;
 const OPEN_EACH = 8;
 const OPEN_STRANGERS = 48;
 const OPEN_ALL = 64;
@@ -18,9 +20,17 @@ const REMEMBERED = 4096;
 
 type Bucket = { tokens: number; atMs: number };
 
+/** A request that holds a place. */
+export type Guest = {
+  /** True once all of it is here: then nobody takes its place any more. */
+  arrived: boolean;
+  /** Its place is taken: it need not be waited for. */
+  readonly evict: () => void;
+};
+
 export type Strangers = {
   /** Takes a place for a request; undefined when there is none. The returned function frees it. */
-  enter(remote: string): ((opened: boolean) => void) | undefined;
+  enter(remote: string, guest?: Guest): ((opened: boolean) => void) | undefined;
 };
 
 /** IPv6 hosts have a /64 to choose addresses from. */
@@ -47,7 +57,10 @@ function createCounts() {
   };
 }
 
+type Sitting = { readonly places: readonly string[]; readonly guest: Guest };
+
 export function createStrangers(clock: Clock): Strangers {
+  const sitting = new Set<Sitting>(); // the oldest first
   const failures = new Map<string, Bucket>();
   const known = new Map<string, number>();
   const open = createCounts(); // known senders by address, strangers by prefix, and both sums
@@ -67,19 +80,35 @@ export function createStrangers(clock: Clock): Strangers {
     return bucket;
   };
 
+  const rise = (one: Sitting): void => {
+    // Its place may have been taken before.
+    if (!sitting.delete(one)) return;
+    for (const place of one.places) open.change(place, -1);
+  };
+  /** Room at that place, made by the oldest one there who has not spoken if need be. */
+  const hasRoom = (place: string, most: number): boolean => {
+    if (open.of(place) < most) return true;
+    const silent = [...sitting].find((one) => one.places.includes(place) && !one.guest.arrived);
+    if (silent === undefined) return false;
+    rise(silent);
+    silent.guest.evict();
+    return true;
+  };
+
   return {
-    enter(remote) {
+    enter(remote, guest = { arrived: true, evict: () => {} }) {
       const isKnown = (known.get(remote) ?? 0) > clock.bootMs();
       const key = isKnown ? `= ${remote}` : prefixOf(remote);
-      if (open.of(key) >= OPEN_EACH || open.of("all") >= OPEN_ALL) return undefined;
-      if (!isKnown && open.of("strangers") >= OPEN_STRANGERS) return undefined;
       const bucket = bucketOf(prefixOf(remote));
       const spent = refill(bucket, FAILURES_PER_S, FAILURES_BURST) < 1 || refill(all, ALL_PER_S, ALL_BURST) < 1;
       if (!isKnown && spent) return undefined;
-      const places = isKnown ? [key, "all"] : [key, "all", "strangers"];
-      for (const place of places) open.change(place, 1);
+      if (!hasRoom(key, OPEN_EACH) || !(isKnown || hasRoom("strangers", OPEN_STRANGERS))) return undefined;
+      if (!hasRoom("all", OPEN_ALL)) return undefined;
+      const mine: Sitting = { places: isKnown ? [key, "all"] : [key, "all", "strangers"], guest };
+      sitting.add(mine);
+      for (const place of mine.places) open.change(place, 1);
       return (opened) => {
-        for (const place of places) open.change(place, -1);
+        rise(mine);
         if (opened) {
           known.delete(remote);
           known.set(remote, clock.bootMs() + KNOWN_MS);

@@ -79,6 +79,7 @@ export async function receiptOf(
     steps: plan === null ? 0 : plan.apply.length + plan.afterConfirm.length,
     signers: [...work.holders],
     note: directive.message.note,
+    commit: directive.message.commit,
   };
 }
 

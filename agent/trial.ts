@@ -6,6 +6,7 @@ import { scopeOf } from "./core/normal.ts";
 import { NO_SURPLUS, readBack, surplusOf } from "./core/read-back.ts";
 import type { Step } from "./core/step.ts";
 import type { Journal } from "./journal.ts";
+import { quorumField } from "./past.ts";
 import type { Parts } from "./ports.ts";
 import type { Standing } from "./standing.ts";
 import { receiptOf } from "./trial-receipt.ts";
@@ -148,7 +149,7 @@ function writeRecord(
     return undefined;
   }
   if (as === "confirmed") {
-    standing.update({ lkg: named, lkgEpoch: epoch });
+    standing.update({ lkg: named, lkgEpoch: epoch, ...quorumField(standing.view(), work.directive) });
     return { kind: "recorded" };
   }
   const kept = state.name === "closing" && state.outcome.verdict === "confirmed";

@@ -13,6 +13,9 @@ export const LaneName = v.pipe(
   v.regex(/^(api:[0-9a-f.:]{2,39}|rescue|wg:[a-z][a-z0-9-]{0,30})$/, "must be api:<address>, rescue or wg:<network>"),
 );
 
+/** A Git commit in hex, SHA-1 or SHA-256, or "". */
+export const Commit = v.union([v.literal(""), v.pipe(v.string(), v.regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)), HexDigest]);
+
 export const Directive = v.strictObject({
   network_id: Bytes(16),
   router_id: Bytes(16),
@@ -37,7 +40,7 @@ export const Directive = v.strictObject({
   observed_log_index: U64,
   observed_log_head: Bytes(32),
   accept_unproven: list(LaneName, 64),
-  commit: v.union([v.literal(""), v.pipe(v.string(), v.regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)), HexDigest]),
+  commit: Commit,
   note: Text(limits.noteChars),
   issued_at: U64,
 });
@@ -78,6 +81,21 @@ export const BlobChunk = v.strictObject({
   data: Blob(limits.chunkBytes),
 });
 
+export const DeltaPart = v.strictObject({
+  offset: Count(0, limits.secretsBytes),
+  length: Count(0, limits.secretsBytes),
+  data: Blob(limits.chunkBytes),
+});
+export type DeltaPart = v.InferOutput<typeof DeltaPart>;
+
+export const BlobDelta = v.strictObject({
+  digest: Bytes(32),
+  size: Count(1, limits.secretsBytes),
+  base: Bytes(32),
+  parts: list(DeltaPart, limits.deltaParts),
+});
+export type BlobDelta = v.InferOutput<typeof BlobDelta>;
+
 export const Request = v.strictObject({
   network_id: Bytes(16),
   router_id: Bytes(16),
@@ -93,6 +111,7 @@ export const Request = v.strictObject({
     "enrol",
     "beacon",
     "revoke",
+    "put_delta",
   ]),
   reply_key: Bytes(32),
   nonce: Bytes(16),
@@ -105,6 +124,9 @@ export const Request = v.strictObject({
   limit: Count(0, 256),
   networks: list(Name, 257),
   revoke: Blob(limits.trustBytes),
+  delta: v.nullable(BlobDelta),
+  fresh: v.boolean(),
+  wait_s: Count(0, limits.waitS),
 });
 export type Request = v.InferOutput<typeof Request>;
 

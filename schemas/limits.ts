@@ -14,6 +14,10 @@ export const limits = {
   /** One HTTP body, sealed. Larger blobs travel in chunks. */
   requestBytes: 1024 * 1024,
   chunkBytes: 512 * 1024,
+  /** How long an answer may be held back until there is something to say. */
+  waitS: 10,
+  /** Pieces of a delta: one for each place where a blob differs. */
+  deltaParts: 8192,
   /** A bundle as a file: its three blobs and the documents around them. */
   bundleBytes: 64 * 1024 * 1024,
   /** Inventory 16 MiB and its friends decode to at most this many nested messages. */

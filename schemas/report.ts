@@ -1,5 +1,6 @@
 /** What the router says: receipts, status, answers. Shapes only. */
 import * as v from "valibot";
+import { Commit } from "./directive.ts";
 import { limits } from "./limits.ts";
 import { Blob, Bytes, Code, Count, Lines, Name, OptionalBytes, Text, U32, U64, WireGuardKey } from "./scalars.ts";
 
@@ -51,6 +52,7 @@ export const Receipt = v.strictObject({
   steps: U32,
   signers: list(Text(64), limits.signatures),
   note: Text(limits.noteChars),
+  commit: Commit,
 });
 export type Receipt = v.InferOutput<typeof Receipt>;
 

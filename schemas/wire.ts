@@ -21,6 +21,7 @@ export const shapes = {
   Answer: report.Answer,
   Beacon: report.Beacon,
   BlobChunk: directive.BlobChunk,
+  BlobDelta: directive.BlobDelta,
   Bundle: directive.Bundle,
   BurntKey: inventory.BurntKey,
   ClassThreshold: trust.ClassThreshold,
@@ -30,6 +31,7 @@ export const shapes = {
   ConfirmPolicy: intent.ConfirmPolicy,
   Constraint: intent.Constraint,
   Contract: intent.Contract,
+  DeltaPart: directive.DeltaPart,
   Directive: directive.Directive,
   EnrolRequest: trust.EnrolRequest,
   EnrolToken: trust.EnrolToken,
@@ -87,6 +89,7 @@ const MIB = 1024 * 1024;
 /** What a whole message may weigh, and how many parts it may have; everything else is a document of trust. */
 const caps: { readonly [K in MessageName]?: { readonly bytes: number; readonly elements?: number } } = {
   Answer: { bytes: limits.inventoryBytes },
+  BlobDelta: { bytes: limits.requestBytes },
   Bundle: { bytes: limits.bundleBytes },
   Directive: { bytes: limits.directiveBytes },
   Envelope: { bytes: limits.inventoryBytes + MIB, elements: limits.signatures },

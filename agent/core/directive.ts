@@ -6,11 +6,11 @@ import { equalBytes, sha256 } from "../../schemas/digest.ts";
 import type { Directive } from "../../schemas/directive.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
-import type { RiskClass } from "../../schemas/trust.ts";
+import type { RiskClass, Root } from "../../schemas/trust.ts";
 import type { Crypto } from "./crypto.ts";
 import { type Kind, type Opened, openStatement, soleSigner } from "./dsse.ts";
 import { needOperator } from "./operators.ts";
-import { rosterRouter, type TrustView } from "./trust.ts";
+import { extendTrust, rosterRouter, type TrustView } from "./trust.ts";
 
 /** Parent of the first directive of a router. */
 export const GENESIS: Uint8Array = sha256("holdfast/genesis/v1");
@@ -22,6 +22,7 @@ export type AdmitContext = {
   readonly incarnation: number;
   readonly burnt: bigint; // last generation that was burnt, 0 before the first
   readonly parent: Uint8Array; // statement digest of the LKG directive, or GENESIS
+  readonly parentText?: string; // which generation that is and who signed it, for people
   readonly keysDigest: Uint8Array; // statement digest of the key report
   readonly desiredFormat: number;
   logDigestAt(index: bigint): Uint8Array | undefined; // statement digest of a receipt; zeros at 0
@@ -47,6 +48,13 @@ function checkAudience(view: TrustView, ids: Ids, message: Audience, kind: Kind)
   return done(undefined);
 }
 
+/** How many people a class takes: its own threshold, or that of a lower class if that is more. 1 where none is named. */
+export function classThreshold(root: Root, riskClass: RiskClass): number {
+  const covered = CLASSES.slice(0, CLASSES.indexOf(riskClass) + 1);
+  const named = root.classes.filter((one) => covered.includes(one.risk_class));
+  return Math.max(1, ...named.map((one) => one.threshold));
+}
+
 /** Every signer may sign this class, and they are enough people for it. Returns their names, sorted. */
 function checkSigners(view: TrustView, signed: Opened<"directive">): Result<readonly string[]> {
   const riskClass = signed.message.risk_class;
@@ -60,7 +68,8 @@ function checkSigners(view: TrustView, signed: Opened<"directive">): Result<read
     }
     holders.add(found.value.holder);
   }
-  const needed = view.root.message.classes.find((one) => one.risk_class === riskClass)?.threshold ?? 1;
+  // A plan changes and burns nothing, and whoever collects signatures needs one.
+  const needed = signed.message.action === "plan" ? 1 : classThreshold(view.root.message, riskClass);
   if (holders.size < needed) {
     return refuse("trust.threshold", "directive", `${holders.size} of ${needed} holders for class ${riskClass}`);
   }
@@ -102,7 +111,8 @@ function checkPlace(context: AdmitContext, directive: Directive): Result<void> {
     return refuse("trust.generation_jump", "directive.generation", `${generation}, last ${last}`);
   }
   if (!equalBytes(directive.parent, context.parent)) {
-    return refuse("trust.parent", "directive.parent", "not the confirmed generation of this router");
+    const here = context.parentText ?? "another one";
+    return refuse("trust.parent", "directive.parent", `the confirmed generation of this router is ${here}`);
   }
   const entry = context.logDigestAt(directive.observed_log_index);
   if (entry === undefined || !equalBytes(entry, directive.observed_log_head)) {
@@ -178,8 +188,25 @@ export function openConfirm(
 }
 
 /**
+ * The operator behind a key; one that the roster in force does not know yet may bring the documents that name them.
+ * Only asking becomes possible by that: what is in force changes by a directive.
+ */
+function newcomer(
+  crypto: Crypto,
+  view: TrustView,
+  key: Uint8Array,
+  trust: readonly Uint8Array[],
+): ReturnType<typeof needOperator> {
+  const found = needOperator(view, key, "request.signatures[0]");
+  if (found.ok || trust.length === 0 || found.problems[0]?.code !== "trust.signer_unknown") return found;
+  const next = extendTrust(crypto, view, trust);
+  return next.ok ? needOperator(next.value, key, "request.signatures[0]") : found;
+}
+
+/**
  * A request by one active operator. An enrol request may come under any key, with holder "": it carries no authority
- * of its own. Before enrolment (view null) nothing else is taken, code trust.not_enrolled.
+ * of its own. Before enrolment (view null) nothing else is taken, code trust.not_enrolled. A revocation may come from
+ * an operator who is revoked: who did not hear the answer says it again.
  */
 export function openRequest(
   crypto: Crypto,
@@ -195,7 +222,11 @@ export function openRequest(
   let holder = "";
   if (message.kind !== "enrol") {
     if (view === null) return refuse("trust.not_enrolled", "request.kind", message.kind);
-    const found = needOperator(view, signer.value, "request.signatures[0]");
+    const listed = view.roster.message.operators.find((one) => equalBytes(one.sign_key, signer.value));
+    const found =
+      message.kind === "revoke" && listed !== undefined
+        ? done(listed)
+        : newcomer(crypto, view, signer.value, message.trust);
     if (!found.ok) return found;
     holder = found.value.holder;
   }

@@ -88,6 +88,22 @@ export function signStatement<K extends Kind>(
   return opened.value;
 }
 
+/**
+ * The same statement with one signature more, in its place among the others. Throws on a bug: the key has signed
+ * already, or the envelope takes no more signatures.
+ */
+export function cosignStatement<K extends Kind>(crypto: Crypto, signed: Opened<K>, keys: SignKeys): Opened<K> {
+  const envelope = decode("Envelope", signed.envelope);
+  if (!envelope.ok) throw new Error(`cannot cosign ${signed.kind}: no envelope`);
+  const { payload_type, payload, signatures } = envelope.value;
+  const own = { key: keys.publicKey, sig: crypto.sign(pae(payload_type, payload), keys.secretKey) };
+  const all = [...signatures, own].sort((a, b) => compareBytes(a.key, b.key));
+  const bytes = encode("Envelope", { payload_type, payload, signatures: all });
+  const opened = openStatement(crypto, signed.kind, bytes);
+  if (!opened.ok) throw new Error(`cannot cosign ${signed.kind}: ${opened.problems[0]?.code}`);
+  return opened.value;
+}
+
 /** Every signature, in ascending order of keys, so that one key cannot stand twice. The first bad one ends it. */
 function checkSignatures(crypto: Crypto, kind: Kind, envelope: Envelope, signed: Uint8Array): Result<void> {
   const { signatures } = envelope;

@@ -80,14 +80,15 @@ export function checkEnrolRequest(
 
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
-/**
- * For people and phones: 160 bits over sign and seal key as 8 groups of 4 base32 letters ("k4wz-…"). The role is
- * inside the hash, so no other key's fingerprint can pass for a router's.
- */
-export function fingerprint(request: EnrolRequest): string {
-  const digest = sha256("holdfast/router-fingerprint/v1\0", request.sign_key, request.seal_key);
+/** The first 160 bits of a digest for people and phones: 8 groups of 4 base32 letters ("k4wz-..."). */
+export function spoken(digest: Uint8Array): string {
   let bits = 0n;
   for (const byte of digest.subarray(0, 20)) bits = (bits << 8n) | BigInt(byte);
   const letters = Array.from({ length: 32 }, (_, i) => BASE32[Number((bits >> BigInt(155 - 5 * i)) & 31n)]);
   return Array.from({ length: 8 }, (_, i) => letters.slice(4 * i, 4 * i + 4).join("")).join("-");
+}
+
+/** Over sign and seal key. The role is inside the hash, so no other key's fingerprint can pass for a router's. */
+export function fingerprint(request: EnrolRequest): string {
+  return spoken(sha256("holdfast/router-fingerprint/v1\0", request.sign_key, request.seal_key));
 }

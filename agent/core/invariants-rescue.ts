@@ -14,7 +14,7 @@ const rescuePeers: Invariant = {
     if (link === undefined) return [violated("HF-RESC-01", "The generation has no rescue device.")];
     const wanted = roster.operators
       .filter((operator) => operator.status === "active")
-      .map((operator) => `${operator.lane_key} ${operatorRescueAddress(root.network_id, operator.holder)}/128`);
+      .map((operator) => `${operator.lane_key} ${operatorRescueAddress(root.network_id, operator.lane_key)}/128`);
     const found = link.peers.flatMap((peer) => peer.allowedIps.map((prefix) => `${peer.publicKey} ${prefix}`));
     const own = `${routerRescueAddress(root.network_id, router)}/64`;
     const addressed = desired.addresses.some((one) => one.interface === link.name && one.cidr === own);

@@ -6,6 +6,7 @@
 import { type Desired, desiredText, type NftTable, type WgPeer } from "../../schemas/desired.ts";
 import { sha256, sha256Hex } from "../../schemas/digest.ts";
 import { done, type Problem, problem, type Result } from "../../schemas/problem.ts";
+import { RESCUE } from "./compile/rescue.ts";
 import { type Difference, desiredState, diffStates, type LinkState, observedState, type State } from "./diff.ts";
 import { EPOCH_MAX, nextEpoch, widensOnly } from "./epoch.ts";
 import { disruptions } from "./nft-diff.ts";
@@ -13,6 +14,7 @@ import { normalListing } from "./nft-listing.ts";
 import { deltaText, fullText, markerOf, sameStructure } from "./nft-text.ts";
 import { scopeOf } from "./normal.ts";
 import { changesOf, planText } from "./render.ts";
+import { newRescuePeers } from "./rescue-peers.ts";
 import type { LaneChange, PeerWrite, Plan, Step } from "./step.ts";
 
 export type PlanInput = {
@@ -21,19 +23,22 @@ export type PlanInput = {
   readonly observed: Parameters<typeof observedState>[0];
   readonly lkgEpoch: number; // the epoch in force, 0 before the first generation
   readonly expectedLkgListing: string | null; // rehearsal of the LKG ruleset under lkgEpoch
+  /** Keys of peers that go in the trial already, since a thief has them. All others wait for the confirm. */
+  readonly stolen?: readonly string[];
 };
 
 /**
- * Which lanes of `next` must be proven by a confirm of their own: those that work differently than before, and new
- * management addresses of a router that has a generation. Other new lanes have nothing to lose
- * (docs/decisions/0005-which-lanes-need-proof.md).
+ * Which lanes of `next` must be proven by a confirm of their own: those that work differently than before, the rescue
+ * lane when an operator's key on it is new, and new management addresses of a router that has a generation. Other new
+ * lanes have nothing to lose (docs/decisions/0005-which-lanes-need-proof.md, 0008-trust-updates-are-trials.md).
  */
 export function laneChanges(lkg: Desired | null, next: Desired): readonly LaneChange[] {
   const before = new Map((lkg?.lanes ?? []).map((lane) => [lane.name, lane.fingerprint]));
   return next.lanes.map(({ name, fingerprint }) => {
     const old = before.get(name);
-    const changed = old === undefined ? lkg !== null && name.startsWith("api:") : old !== fingerprint;
-    return { name, changed };
+    const fresh = lkg !== null && name.startsWith("api:");
+    const otherKeys = name === RESCUE && newRescuePeers(lkg, next).length > 0;
+    return { name, changed: old === undefined ? fresh : old !== fingerprint || otherKeys };
   });
 }
 
@@ -134,8 +139,16 @@ function planNft({ lkg, next, observed, lkgEpoch, expectedLkgListing }: PlanInpu
   };
 }
 
+/** Removals of peers, device by device. */
+function peerRemovals(peers: readonly PeerDifference[]): readonly Step[] {
+  return [...new Set(peers.map((peer) => peer.link))].map((name) => {
+    const publicKeys = peers.filter((peer) => peer.link === name).map((peer) => peer.from!.publicKey);
+    return { kind: "wg.remove", name, publicKeys };
+  });
+}
+
 /** Steps of the trial. */
-function applySteps(work: readonly Difference[], nft: Step | null): readonly Step[] {
+function applySteps(work: readonly Difference[], nft: Step | null, stolen: readonly PeerDifference[]): readonly Step[] {
   const steps: Step[] = [];
   const links = work.flatMap((one) =>
     one.kind === "link" && one.to !== null ? [{ name: one.id, ...linkSteps(one.from, one.to) }] : [],
@@ -149,6 +162,7 @@ function applySteps(work: readonly Difference[], nft: Step | null): readonly Ste
   }
   steps.push(...links.filter((link) => link.up).map(({ name }): Step => ({ kind: "link.up", name })));
   if (nft !== null) steps.push(nft);
+  steps.push(...peerRemovals(stolen));
   const peers = work.filter((one) => one.kind === "peer");
   for (const name of new Set(peers.map((peer) => peer.link))) {
     steps.push(
@@ -177,12 +191,8 @@ function lateSteps(work: readonly Difference[]): readonly Step[] {
     if (one.kind === "sysctl") return [{ kind: "sysctl.set", key: one.id, value: "" }];
     return [];
   });
-  const removals = [...new Set(peers.map((peer) => peer.link))].map((name): Step => {
-    const publicKeys = peers.filter((peer) => peer.link === name).map((peer) => peer.from!.publicKey);
-    return { kind: "wg.remove", name, publicKeys };
-  });
   const order = ["rule.remove", "route.remove", "wg.remove", "address.remove", "link.remove", "sysctl.set"];
-  return [...steps, ...removals].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+  return [...steps, ...peerRemovals(peers)].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
 /** SHA-256 over epoch and steps in order; the text form is JSON in the key order of this file. */
@@ -211,8 +221,13 @@ export function planChange(input: PlanInput): Result<Plan> {
   if (refused.length > 0) return { ok: false, problems: refused };
   const work = diffStates(ways.seen, ways.next);
   const nft = planNft(input);
-  const apply = applySteps(work, nft.step);
-  const afterConfirm = lateSteps(work);
+  const thieves = input.stolen ?? [];
+  const stolen = work.filter(
+    (one): one is PeerDifference =>
+      one.kind === "peer" && one.to === null && thieves.includes(one.from?.publicKey ?? ""),
+  );
+  const apply = applySteps(work, nft.step, stolen);
+  const afterConfirm = lateSteps(work.filter((one) => !stolen.some((peer) => peer === one)));
   const plan = {
     apply,
     afterConfirm,

@@ -31,13 +31,15 @@ export type StateRecord = {
   readonly trial: RecordedTrial | null;
   readonly logIndex: number; // entries in the log
   readonly logHead: string; // digest of the newest; "" when none
+  /** Directive of the newest kept generation that enough people for a sensitive change signed; "" when none. */
+  readonly quorum: string;
 };
 
 const KEYS = [
   ...["format", "counter", "root", "roster", "keys", "generation"],
   ...["lkg", "lkg_manifest", "lkg_generation", "lkg_directive", "lkg_epoch"],
   ...["trial", "trial_manifest", "trial_generation", "trial_directive", "trial_epoch", "trial_token"],
-  ...["trial_deadline_ms", "trial_boot", "log_index", "log_head"],
+  ...["trial_deadline_ms", "trial_boot", "log_index", "log_head", "quorum"],
 ] as const;
 
 const orDash = (text: string): string => (text === "" ? "-" : text);
@@ -50,7 +52,7 @@ export function recordText(record: StateRecord): string {
     ...[lkg?.desired ?? "-", lkg?.manifest ?? "-", lkg?.generation ?? "-", lkg?.directive ?? "-", record.lkgEpoch],
     ...[trial?.desired ?? "-", trial?.manifest ?? "-", trial?.generation ?? "-", trial?.directive ?? "-"],
     ...[trial?.epoch ?? "-", trial?.token ?? "-", trial?.deadlineMs ?? "-", trial?.boot ?? "-"],
-    ...[record.logIndex, orDash(record.logHead)],
+    ...[record.logIndex, orDash(record.logHead), orDash(record.quorum)],
   ];
   const body = KEYS.map((key, i) => `${key}=${values[i]}\n`).join("");
   const text = `${body}sha256=${sha256Hex(body)}\n`;
@@ -139,6 +141,7 @@ export function parseRecord(text: string): StateRecord | undefined {
       trial: trialOf(words),
       logIndex: count(words.get("log_index")),
       logHead: digestOrDash(words.get("log_head")),
+      quorum: digestOrDash(words.get("quorum")),
     };
   } catch (failure) {
     if (failure instanceof Unfit) return undefined;
@@ -169,4 +172,5 @@ export const emptyRecord: StateRecord = {
   trial: null,
   logIndex: 0,
   logHead: "",
+  quorum: "",
 };

@@ -33,6 +33,7 @@ export type ClientConfigInput = {
 export type LaneConfigInput = {
   readonly networkId: Uint8Array;
   readonly holder: string;
+  readonly laneKey: string; // public half, from which the address follows
   readonly privateKey: string | null;
   readonly router: string;
   readonly routerKey: string; // of the lane, from the router's key report
@@ -159,13 +160,13 @@ export function clientConfig(input: ClientConfigInput): Result<string> {
 
 /** The wg-quick text of an operator's end of a router's rescue lane. Only the router's own address goes in. */
 export function laneConfig(input: LaneConfigInput): string {
-  const { networkId, holder, router, endpoint } = input;
+  const { networkId, holder, laneKey, router, endpoint } = input;
   const host = endpoint.includes(":") && !endpoint.startsWith("[") ? `[${endpoint}]` : endpoint;
   const lines = [
     `# ${holder}, rescue lane of ${router}`,
     "[Interface]",
     keyLine(input.privateKey),
-    `Address = ${operatorRescueAddress(networkId, holder)}/128`,
+    `Address = ${operatorRescueAddress(networkId, laneKey)}/128`,
     `MTU = ${RESCUE_MTU}`,
     "",
     "[Peer]",

@@ -2,7 +2,7 @@
  * WireGuard key material on the router. A key is a file that is written once, named by its public half, fsynced
  * before anybody names it, in two copies. `wg` reads the files itself; only new keys ever pass through here.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import sodium from "libsodium-wrappers";
 import { sha256Hex } from "../../schemas/digest.ts";
@@ -47,8 +47,11 @@ export function findPskFile(folder: string, commitment: string): string | undefi
 /** Opens the key folder (state/keys). Throws when it, or a key in it, is open to others. */
 export async function openKeyStore(folder: string): Promise<KeyStore> {
   await sodium.ready;
-  for (const path of [folder, join(folder, "psk"), ...COPIES.map((copy) => join(folder, copy))])
+  for (const path of [folder, join(folder, "psk"), ...COPIES.map((copy) => join(folder, copy))]) {
     makePrivateFolder(path);
+    // All of them at once, needed now or not: a key that others could read is no longer a secret.
+    for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isFile()) intact(join(path, entry.name));
+  }
   return {
     async makeWgKey() {
       const pair = sodium.crypto_box_keypair();

@@ -14,7 +14,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { sha256Hex, toHex } from "../../schemas/digest.ts";
+import type { BlobDelta } from "../../schemas/directive.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
+import { applyDelta } from "../core/delta.ts";
 import type { BlobChunk } from "../ports.ts";
 import { syncFolder } from "./files.ts";
 import type { Space } from "./store-space.ts";
@@ -29,6 +31,7 @@ const LOOSE_MAX = 12;
 export type Blobs = {
   has(digest: string): boolean;
   putChunk(chunk: BlobChunk): Result<void>;
+  putDelta(delta: BlobDelta): Result<void>;
   read(digest: string): Uint8Array | undefined;
   prune(keep: readonly string[]): void;
 };
@@ -70,6 +73,16 @@ export function openBlobs(state: string, space: Space): Blobs {
     return done(undefined);
   };
 
+  const read = (digest: string): Uint8Array | undefined => {
+    if (digest === EMPTY) return new Uint8Array();
+    if (!existsSync(path(digest))) return undefined;
+    const bytes = new Uint8Array(readFileSync(path(digest)));
+    if (sha256Hex(bytes) === digest) return bytes;
+    // Damaged on disk: without it the next upload is asked for again.
+    rmSync(path(digest), { force: true });
+    return undefined;
+  };
+
   return {
     has: (digest) => digest === EMPTY || existsSync(path(digest)),
     putChunk({ digest, size, offset, data }) {
@@ -91,15 +104,19 @@ export function openBlobs(state: string, space: Space): Blobs {
       }
       return statSync(part).size === size ? finish(hex, part) : done(undefined);
     },
-    read(digest) {
-      if (digest === EMPTY) return new Uint8Array();
-      if (!existsSync(path(digest))) return undefined;
-      const bytes = new Uint8Array(readFileSync(path(digest)));
-      if (sha256Hex(bytes) === digest) return bytes;
-      // Damaged on disk: without it the next upload is asked for again.
-      rmSync(path(digest), { force: true });
-      return undefined;
+    putDelta(delta) {
+      const hex = toHex(delta.digest);
+      if (existsSync(path(hex))) return done(undefined);
+      const base = read(toHex(delta.base));
+      if (base === undefined) return refuse("blob.missing", toHex(delta.base), "the base of a delta");
+      if (!space.room(delta.size)) return refuse("agent.disk_full", hex, `no room for a blob of ${delta.size} bytes`);
+      const made = applyDelta(base, delta);
+      if (!made.ok) return made;
+      const part = `${path(hex)}.part`;
+      append(part, made.value, true);
+      return finish(hex, part);
     },
+    read,
     prune(keep) {
       const loose = entries(/^[0-9a-f]{64}$/).filter((entry) => !keep.includes(entry.name));
       for (const old of loose.slice(LOOSE_MAX)) rmSync(join(folder, old.name), { force: true });

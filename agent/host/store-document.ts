@@ -13,6 +13,7 @@ const places: Record<DocumentKind, { readonly folder: string; readonly prefix: s
   roster: { folder: "trust", prefix: "roster." },
   "key-report": { folder: ".", prefix: "keyreport." },
   receipt: { folder: "log", prefix: "" },
+  "self-revoke": { folder: "trust", prefix: "revoke." },
 };
 
 const enrolmentFiles: Record<EnrolmentFile, string> = { token: "enrol.token", request: "enrol.request.dsse" };
@@ -21,6 +22,7 @@ export type Documents = {
   put(kind: DocumentKind, number: number, bytes: Uint8Array): void;
   numbers(kind: DocumentKind): readonly number[];
   read(kind: DocumentKind, number: number): Uint8Array | undefined;
+  drop(kind: DocumentKind, number: number): void;
   putDirective(digest: string, envelope: Uint8Array): void;
   directive(digest: string): Uint8Array | undefined;
   directives(): readonly string[];
@@ -70,7 +72,7 @@ export function openDocuments(state: string): Documents {
   };
   return {
     put: (kind, number, bytes) =>
-      kind === "receipt" || kind === "key-report" ? put(path(kind, number), bytes) : replace(path(kind, number), bytes),
+      kind === "root" || kind === "roster" ? replace(path(kind, number), bytes) : put(path(kind, number), bytes),
     numbers(kind) {
       const { folder, prefix } = places[kind];
       const pattern = new RegExp(`^${prefix.replace(".", "\\.")}([1-9][0-9]{0,14})\\.dsse$`);
@@ -80,6 +82,10 @@ export function openDocuments(state: string): Documents {
         .sort((a, b) => a - b);
     },
     read: (kind, number) => (number < 1 ? undefined : readIfThere(path(kind, number))),
+    drop(kind, number) {
+      rmSync(path(kind, number), { force: true });
+      syncFolder(join(state, places[kind].folder));
+    },
     putDirective: (digest, envelope) => put(directivePath(digest), envelope),
     directive: (digest) => readIfThere(directivePath(digest)),
     directives: () =>

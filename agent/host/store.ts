@@ -1,7 +1,7 @@
 /** Joins the parts of the durable state (agent/ports.ts says what each promises). */
 import { join } from "node:path";
 import type { Store } from "../ports.ts";
-import { makePrivateFolder, writeDurable } from "./files.ts";
+import { makePrivateFolder, readText, writeDurable, writeVolatile } from "./files.ts";
 import { openBlobs } from "./store-blob.ts";
 import { openDocuments } from "./store-document.ts";
 import { openGenerations } from "./store-generation.ts";
@@ -22,6 +22,7 @@ export function openStore(folders: { readonly state: string; readonly run: strin
   return {
     record: records.current,
     damaged: records.damaged,
+    overtaken: records.overtaken,
     writeRecord: (next) => space.essential(() => records.write(next)),
     createToken: tokens.create,
     decision: tokens.decision,
@@ -30,6 +31,7 @@ export function openStore(folders: { readonly state: string; readonly run: strin
     tokens: tokens.list,
     hasBlob: blobs.has,
     putChunk: blobs.putChunk,
+    putDelta: blobs.putDelta,
     readBlob: blobs.read,
     putGeneration: generations.put,
     readGeneration: generations.read,
@@ -38,6 +40,7 @@ export function openStore(folders: { readonly state: string; readonly run: strin
     putDocument: (kind, number, bytes) => space.essential(() => documents.put(kind, number, bytes)),
     documentNumbers: documents.numbers,
     document: documents.read,
+    dropDocument: documents.drop,
     putDirective: documents.putDirective,
     directive: documents.directive,
     directives: documents.directives,
@@ -50,6 +53,8 @@ export function openStore(folders: { readonly state: string; readonly run: strin
       writeDurable(path, text);
       return path;
     },
+    note: (name) => readText(join(run, name)),
+    putNote: (name, text) => writeVolatile(join(run, name), text),
     prune(keep) {
       generations.prune(keep.generations);
       blobs.prune(keep.blobs);

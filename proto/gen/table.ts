@@ -52,6 +52,12 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 3, key: "offset", name: "offset", type: "uint32", repeated: false, packed: false },
     { number: 4, key: "data", name: "data", type: "bytes", repeated: false, packed: false },
   ],
+  BlobDelta: [
+    { number: 1, key: "digest", name: "digest", type: "bytes", repeated: false, packed: false },
+    { number: 2, key: "size", name: "size", type: "uint32", repeated: false, packed: false },
+    { number: 3, key: "base", name: "base", type: "bytes", repeated: false, packed: false },
+    { number: 4, key: "parts", name: "parts", type: "message", of: "DeltaPart", repeated: true, packed: false },
+  ],
   Bundle: [
     { number: 1, key: "directive", name: "directive", type: "bytes", repeated: false, packed: false },
     { number: 2, key: "trust", name: "trust", type: "bytes", repeated: true, packed: false },
@@ -113,6 +119,11 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 5, key: "services", name: "services", type: "string", repeated: true, packed: false },
     { number: 6, key: "v4", name: "v4", type: "bool", repeated: false, packed: false },
     { number: 7, key: "v6", name: "v6", type: "bool", repeated: false, packed: false },
+  ],
+  DeltaPart: [
+    { number: 1, key: "offset", name: "offset", type: "uint32", repeated: false, packed: false },
+    { number: 2, key: "length", name: "length", type: "uint32", repeated: false, packed: false },
+    { number: 3, key: "data", name: "data", type: "bytes", repeated: false, packed: false },
   ],
   Directive: [
     { number: 1, key: "network_id", name: "networkId", type: "bytes", repeated: false, packed: false },
@@ -363,6 +374,7 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 25, key: "steps", name: "steps", type: "uint32", repeated: false, packed: false },
     { number: 26, key: "signers", name: "signers", type: "string", repeated: true, packed: false },
     { number: 27, key: "note", name: "note", type: "string", repeated: false, packed: false },
+    { number: 28, key: "commit", name: "commit", type: "string", repeated: false, packed: false },
   ],
   ReportedKey: [
     { number: 1, key: "network", name: "network", type: "string", repeated: false, packed: false },
@@ -383,6 +395,9 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 12, key: "limit", name: "limit", type: "uint32", repeated: false, packed: false },
     { number: 13, key: "networks", name: "networks", type: "string", repeated: true, packed: false },
     { number: 14, key: "revoke", name: "revoke", type: "bytes", repeated: false, packed: false },
+    { number: 15, key: "delta", name: "delta", type: "message", of: "BlobDelta", repeated: false, packed: false },
+    { number: 16, key: "fresh", name: "fresh", type: "bool", repeated: false, packed: false },
+    { number: 17, key: "wait_s", name: "waitS", type: "uint32", repeated: false, packed: false },
   ],
   Root: [
     { number: 1, key: "network_id", name: "networkId", type: "bytes", repeated: false, packed: false },
@@ -534,7 +549,7 @@ export const enums: Readonly<Record<string, readonly string[]>> = {
   Outcome: ["unspecified", "planned", "refused", "trial", "confirmed", "rolled_back", "unchanged", "needs_hands", "enrolled"],
   ProbeKind: ["unspecified", "ping", "tcp", "handshake"],
   Protocol: ["unspecified", "tcp", "udp", "icmp"],
-  RequestKind: ["unspecified", "challenge", "need_blobs", "put_blob", "submit", "confirm", "status", "receipts", "keys", "enrol", "beacon", "revoke"],
+  RequestKind: ["unspecified", "challenge", "need_blobs", "put_blob", "submit", "confirm", "status", "receipts", "keys", "enrol", "beacon", "revoke", "put_delta"],
   RiskClass: ["unspecified", "routine", "sensitive", "trust", "recovery"],
   Role: ["unspecified", "root", "admin", "recovery"],
   RouterStatus: ["unspecified", "active", "superseded", "stolen"],

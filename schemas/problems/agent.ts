@@ -19,6 +19,14 @@ export const agentProblems: readonly ProblemEntry[] = [
     next: "Sign the directive with the class that the detail names.",
   },
   {
+    code: "agent.overtaken",
+    sentence: "The agent's memory is older than its disk: it was put back, or a second agent runs.",
+    status: 503,
+    exit: 3,
+    safe: "Nothing was changed; the generation is not burnt.",
+    next: "Restart holdfastd on the router; then push again.",
+  },
+  {
     code: "guard.dead",
     sentence: "The guard shows no sign of life, so nothing could undo a trial if the agent died.",
     status: 503,
@@ -57,6 +65,14 @@ export const agentProblems: readonly ProblemEntry[] = [
     exit: 3,
     safe: "The upload was thrown away; nothing else changed.",
     next: "Push again.",
+  },
+  {
+    code: "blob.delta",
+    sentence: "The parts of a delta do not make the blob that it names.",
+    status: 400,
+    exit: 3,
+    safe: "The delta was thrown away; nothing else changed.",
+    next: "Push again; the whole blob is sent where a delta does not help.",
   },
   {
     code: "blob.out_of_order",

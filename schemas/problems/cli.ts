@@ -81,6 +81,18 @@ const commandProblems: readonly ProblemEntry[] = [
     "holdfast plan shows the plan and its digest.",
   ),
   refusal(
+    "cli.bad_bundle",
+    "The bundle file is not what the directive in it speaks of.",
+    "Take the file from the proposer again; holdfast push --propose FILE makes a new one.",
+    "Nothing was changed, and nothing was signed.",
+  ),
+  refusal(
+    "cli.already_signed",
+    "The same person has signed this already.",
+    "Another holder signs it; holdfast bundle show FILE says who may.",
+    "Nothing was changed, and nothing was signed.",
+  ),
+  refusal(
     "cli.trust_behind",
     "The router holds newer trust documents than this site.",
     "git pull: somebody else signed a roster or root; then try again.",
@@ -100,6 +112,44 @@ const commandProblems: readonly ProblemEntry[] = [
     "cli.no_lane",
     "The rescue lane's text cannot be made yet.",
     "holdfast router keys ID fetches the key report.",
+  ),
+  refusal("cli.verify_file", "A file that should be judged is not there.", "Give the path of a file that exists."),
+  refusal(
+    "cli.verify_state",
+    "The state that a file is judged against is not one.",
+    "docs/bundle-format.md describes state.json.",
+  ),
+  refusal(
+    "cli.card",
+    "The file is no operator's card that can be used here.",
+    "Its owner makes it again: holdfast operator new --holder NAME",
+  ),
+  refusal(
+    "cli.card_fingerprint",
+    "The card has another fingerprint than the one given.",
+    "Ask its owner again, over a way that you trust; if the letters differ, it is not their card.",
+  ),
+  refusal(
+    "cli.operator_exists",
+    "The roster has this person, or this key, already.",
+    "holdfast operator list; holdfast operator remove HOLDER first, when the old key is lost",
+  ),
+  refusal("cli.no_operator", "The documents of trust do not name this person.", "holdfast operator list"),
+  refusal(
+    "cli.proposal_open",
+    "Another change of trust waits for signatures, and one version can only be one thing.",
+    "holdfast trust show; sign and apply it first, or delete its file in trust/proposed",
+  ),
+  refusal(
+    "cli.proposal",
+    "A file in trust/proposed is not what its name says.",
+    "git pull, or delete the file and propose again; holdfast trust show lists what is open.",
+  ),
+  refusal("cli.no_proposal", "No proposal waits here.", "git pull where somebody else proposed; holdfast trust show"),
+  refusal(
+    "cli.trust_half",
+    "The site's newest root has no roster of its own.",
+    "holdfast trust apply finishes what was cut; otherwise take trust/ from Git.",
   ),
   refusal("cli.unknown_code", "There is no such problem code or invariant.", "holdfast explain lists them."),
   {
@@ -177,6 +227,11 @@ const keyProblems: readonly ProblemEntry[] = [
     "keys.other_network",
     "The key file belongs to another network than this site.",
     "Run it in the site that the key was made for.",
+  ),
+  refusal(
+    "keys.no_part",
+    "The keys on this machine have no part in this document.",
+    "holdfast trust show lists who holds which role; one of them signs.",
   ),
   refusal("keys.which", "Several operators have keys on this machine.", "Choose one with --as HOLDER."),
 ];

@@ -124,6 +124,14 @@ export const trustProblems: readonly ProblemEntry[] = [
     next: "Keep at least one operator active.",
   },
   {
+    code: "trust.last_holder",
+    sentence: "Every operator's lane key would be new, and the rescue lane is not to be proven.",
+    status: 403,
+    exit: 3,
+    safe: "Nothing was changed; the generation is not burnt.",
+    next: "Push without --accept-unproven rescue and confirm over the rescue lane with a new key.",
+  },
+  {
     code: "trust.decreases",
     sentence: "An incarnation, a generation floor, or the list of used tokens would go back.",
     status: 409,

@@ -78,9 +78,8 @@ export function newDesk(change: Partial<Host> = {}): Promise<Desk> {
 export type Enrolled = { readonly desk: Desk; readonly site: Site; readonly session: Session };
 
 /** An agent that took its token and believes its operator's roster. */
-export async function enrolledDesk(change: Partial<Host> = {}): Promise<Enrolled> {
+export async function enrolledDesk(change: Partial<Host> = {}, site: Site = makeSite()): Promise<Enrolled> {
   const desk = await newDesk(change);
-  const site = makeSite();
   const took = await enrol(desk.parts, site.token);
   if (!took.ok) throw new Error(JSON.stringify(took.problems));
   const router = await enrolRouter(site, desk.send);

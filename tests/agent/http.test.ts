@@ -272,6 +272,58 @@ describe("strangers", () => {
     expect(strangers.enter("192.0.2.200")).toBeFunction();
   });
 
+  test("who say nothing give way to the next one, who has spoken does not", () => {
+    const strangers = createStrangers(clock);
+    const gone: number[] = [];
+    const guests = Array.from({ length: 9 }, (_, i) => ({ arrived: false, evict: () => void gone.push(i) }));
+    const leaves = guests.map((guest) => strangers.enter("192.0.2.1", guest));
+    expect([gone, leaves.filter((leave) => leave !== undefined).length]).toEqual([[0], 9]);
+    leaves[0]?.(false); // its place is not freed twice
+    for (const guest of guests) guest.arrived = true;
+    expect(strangers.enter("192.0.2.1")).toBe(undefined as never);
+    leaves[1]?.(false);
+    expect(strangers.enter("192.0.2.1")).toBeFunction();
+    expect(strangers.enter("192.0.2.1")).toBe(undefined as never);
+  });
+
+  test("at the address of an operator do not shut him out, in a hurry or asleep, over real connections", async () => {
+    const own = createListeners({ ...front, bodyMs: 20_000, strangers: createStrangers(clock) });
+    const at = freePort();
+    await own.update([{ address: "127.0.0.1", port: at, lane: "" }]);
+    const box = `http://127.0.0.1:${at}/v1/box`;
+    const fresh: Send = async (sealed) => {
+      const init = { method: "POST", body: new Uint8Array(sealed), headers: { connection: "close" } };
+      const answer = await fetch(box, init);
+      return { status: answer.status, bytes: new Uint8Array(await answer.arrayBuffer()) };
+    };
+    const operator = enrolled.session.over(fresh);
+    await operator.status();
+    let flooding = true;
+    let refused = 0;
+    const crowd = Array.from({ length: 20 }, async () => {
+      while (flooding) {
+        const answer = await fetch(box, { method: "POST", body: randomBytes(300) });
+        if (answer.status !== 200) refused += 1;
+        await answer.arrayBuffer();
+      }
+    });
+    for (let i = 0; i < 20; i += 1) expect((await operator.ask({ kind: "challenge" })).code).toBe("");
+    flooding = false;
+    await Promise.all(crowd);
+    expect(refused).toBeGreaterThan(20);
+    const asleep = Array.from({ length: 30 }, () => {
+      const socket = connect({ host: "127.0.0.1", port: at });
+      socket.on("error", () => {}); // cut when its place is taken
+      socket.write("POST /v1/box HTTP/1.1\r\nhost: r\r\ncontent-length: 1000\r\n\r\nx");
+      return socket;
+    });
+    // As soon as one was cut all places are taken by those who wait.
+    await new Promise((resolve) => void asleep.map((socket) => socket.once("data", resolve)));
+    for (let i = 0; i < 12; i += 1) expect((await operator.ask({ kind: "challenge" })).code).toBe("");
+    for (const socket of asleep) socket.destroy();
+    await own.close();
+  });
+
   test("over a real connection get 429", async () => {
     const own = createListeners({ ...front, strangers: createStrangers(clock) });
     const at = freePort();

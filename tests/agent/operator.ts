@@ -14,7 +14,7 @@ import type { Directive, Request } from "../../schemas/directive.ts";
 import { canonicalIntent, type Intent } from "../../schemas/intent.ts";
 import { canonicalInventory, type Inventory } from "../../schemas/inventory.ts";
 import type { Answer, Status } from "../../schemas/report.ts";
-import type { EnrolToken, Root, Roster } from "../../schemas/trust.ts";
+import type { EnrolToken, Operator, Root, Roster } from "../../schemas/trust.ts";
 import { encode } from "../../schemas/wire.ts";
 
 await sodium.ready;
@@ -33,41 +33,39 @@ export type Site = {
   readonly admin: SignKeys;
   readonly operator: Keys;
   readonly token: EnrolToken;
+  /** A second operator, whom only the roster of a team lists. */
+  readonly bob: Keys;
 };
 
-function rosterOf(
-  root: Opened<"root">,
-  version: number,
-  prev: Uint8Array,
-  operator: Keys,
-  more: Partial<Roster>,
-): Roster {
+function rosterOf(root: Opened<"root">, operators: readonly Operator[]): Roster {
   return {
     network_id: root.message.network_id,
-    version,
-    prev_digest: prev,
+    version: 1,
+    prev_digest: new Uint8Array(32),
     root_digest: root.digest,
-    operators: [
-      {
-        holder: "ann",
-        sign_key: operator.sign.publicKey,
-        seal_key: operator.seal.publicKey,
-        lane_key: toBase64(crypto.boxKeys().publicKey),
-        max_class: "recovery",
-        status: "active",
-      },
-    ],
+    operators: [...operators],
     routers: [],
     consumed_tokens: [],
     issued_at: 0n,
-    ...more,
   };
 }
 
-/** A solo network, and the token of its router "r1". */
-export function makeSite(): Site {
+/** Entry of an operator in a roster. The lane key follows from the sign key. */
+export const operatorEntry = (holder: string, keys: Keys, change: Partial<Operator> = {}): Operator => ({
+  holder,
+  sign_key: keys.sign.publicKey,
+  seal_key: keys.seal.publicKey,
+  lane_key: toBase64(crypto.boxKeys(sha256("lane", keys.sign.publicKey)).publicKey),
+  max_class: "recovery",
+  status: "active",
+  ...change,
+});
+
+/** A solo network, or with class thresholds one of ann and bob; and the token of its router "r1". */
+export function makeSite(classes: Root["classes"] = []): Site {
   const [rootKeys, admin, recovery] = [crypto.signKeys(), crypto.signKeys(), crypto.signKeys()];
   const operator = { sign: crypto.signKeys(), seal: crypto.boxKeys() };
+  const bob = { sign: crypto.signKeys(), seal: crypto.boxKeys() };
   const message: Root = {
     network_id: randomBytes(16),
     network: "test",
@@ -82,13 +80,14 @@ export function makeSite(): Site {
     admin_threshold: 1,
     recovery_threshold: 1,
     escrow: [{ key: crypto.boxKeys().publicKey, holder: "ann" }],
-    classes: [],
+    classes,
     safe_mode: { api_port: 8022, allow_icmp: true },
     solo: true,
     issued_at: 0n,
   };
   const root = signStatement(crypto, "root", message, [rootKeys]);
-  const roster = signStatement(crypto, "roster", rosterOf(root, 1, new Uint8Array(32), operator, {}), [admin]);
+  const operators = [operatorEntry("ann", operator), ...(classes.length > 0 ? [operatorEntry("bob", bob)] : [])];
+  const roster = signStatement(crypto, "roster", rosterOf(root, operators), [admin]);
   const token: EnrolToken = {
     token_id: randomBytes(16),
     secret: randomBytes(32),
@@ -100,18 +99,22 @@ export function makeSite(): Site {
     root: root.envelope,
     reply_key: operator.seal.publicKey,
   };
-  return { root, roster, admin, operator, token };
+  return { root, roster, admin, operator, token, bob };
 }
 
 export const tokenText = (token: EnrolToken): string => `HOLDFAST-TOKEN-1 ${toBase64(encode("EnrolToken", token))}\n`;
 
+/** The roster after the site's newest, changed; becomes the newest. */
+export function nextRoster(site: Site, change: Partial<Roster>): Opened<"roster"> {
+  const { message, digest } = site.roster;
+  const next = { ...message, version: message.version + 1, prev_digest: digest, ...change };
+  site.roster = signStatement(crypto, "roster", next, [site.admin]);
+  return site.roster;
+}
+
 /** The roster after the site's newest, with the router of an enrolment in it; becomes the newest. */
 export function addRouter(site: Site, enrolment: MessageOf<"enrol-request">): Opened<"roster"> {
-  const { message, digest } = site.roster;
-  const next: Roster = {
-    ...message,
-    version: message.version + 1,
-    prev_digest: digest,
+  return nextRoster(site, {
     routers: [
       {
         id: site.token.router,
@@ -124,9 +127,7 @@ export function addRouter(site: Site, enrolment: MessageOf<"enrol-request">): Op
       },
     ],
     consumed_tokens: [enrolment.token_id],
-  };
-  site.roster = signStatement(crypto, "roster", next, [site.admin]);
-  return site.roster;
+  });
 }
 
 export type Router = { readonly sign: Uint8Array; readonly seal: Uint8Array };
@@ -150,6 +151,9 @@ function requestOf(site: Site, more: Partial<Request>, reply: BoxKeys): Request 
     limit: 0,
     networks: [],
     revoke: new Uint8Array(),
+    delta: null,
+    fresh: false,
+    wait_s: 0,
     ...more,
   };
 }
@@ -211,7 +215,7 @@ export class Session {
   }
 
   async status(): Promise<Status> {
-    const { status, code } = await this.ask({ kind: "status" });
+    const { status, code } = await this.ask({ kind: "status", limit: 256 });
     if (status === null) throw new Error(`no status: ${code}`);
     return status;
   }
@@ -287,11 +291,16 @@ export class Session {
     return { opened, desired: proven.value.desired };
   }
 
-  submit(directive: Opened<"directive">): Promise<Answer> {
-    return this.ask({ kind: "submit", directive: directive.envelope });
+  submit(directive: Opened<"directive">, trust: readonly Uint8Array[] = []): Promise<Answer> {
+    return this.ask({ kind: "submit", directive: directive.envelope, trust: [...trust] });
   }
 
-  confirm(directive: Opened<"directive">, nonce: Uint8Array, verdict: "commit" | "abort" = "commit"): Promise<Answer> {
+  confirm(
+    directive: Opened<"directive">,
+    nonce: Uint8Array,
+    verdict: "commit" | "abort" = "commit",
+    by: SignKeys = this.site.operator.sign,
+  ): Promise<Answer> {
     const message = {
       network_id: this.site.root.message.network_id,
       router_id: this.site.token.router_id,
@@ -301,7 +310,7 @@ export class Session {
       verdict,
       padding: new Uint8Array(800),
     };
-    const confirm = signStatement(crypto, "confirm", message, [this.site.operator.sign]).envelope;
+    const confirm = signStatement(crypto, "confirm", message, [by]).envelope;
     return this.ask({ kind: "confirm", confirm });
   }
 

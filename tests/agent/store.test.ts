@@ -183,7 +183,7 @@ describe("generations", () => {
 });
 
 describe("documents", () => {
-  test("have numbers; receipts and key reports are never replaced", () => {
+  test("have numbers; only roots and rosters are ever replaced", () => {
     store.putDocument("roster", 2, new Uint8Array([2]));
     store.putDocument("roster", 10, new Uint8Array([10]));
     store.putDocument("roster", 10, new Uint8Array([10]));
@@ -192,6 +192,11 @@ describe("documents", () => {
     expect(store.document("roster", 10)).toEqual(new Uint8Array([10]));
     expect(store.document("root", 1)).toBe(undefined as never);
     expect(() => store.putDocument("receipt", 1, new Uint8Array([2]))).toThrow("other bytes");
+    store.putDocument("self-revoke", 3, new Uint8Array([3]));
+    expect(() => store.putDocument("self-revoke", 3, new Uint8Array([4]))).toThrow("other bytes");
+    expect(open().documentNumbers("self-revoke")).toEqual([3]);
+    store.dropDocument("self-revoke", 3);
+    expect(open().documentNumbers("self-revoke")).toEqual([]);
     // A leftover of a crash: the record never named it.
     store.putDocument("roster", 10, new Uint8Array([11]));
     expect(open().document("roster", 10)).toEqual(new Uint8Array([11]));

@@ -92,6 +92,7 @@ const full: StateRecord = {
   },
   logIndex: 99,
   logHead: "b".repeat(64),
+  quorum: "c".repeat(64),
 };
 
 describe("the state record", () => {

@@ -12,7 +12,7 @@ import { laneChanges } from "../../agent/core/plan.ts";
 import { sha256 } from "../../schemas/digest.ts";
 import type { IntentInput } from "../../schemas/intent.ts";
 import { contains, formatPrefix, isUla, parseIp } from "../../schemas/ip.ts";
-import { clients, desiredOf, NETWORK_ID, operatorOf, rosterOf, smallIntent } from "./compile-sites.ts";
+import { clients, desiredOf, keyOf, NETWORK_ID, operatorOf, rosterOf, smallIntent } from "./compile-sites.ts";
 import { randomNumbers } from "./nft-tables.ts";
 
 // Pure work, but the processor may be shared.
@@ -87,8 +87,8 @@ describe("the rescue lane's numbers", () => {
     expect(seen.size).toBeGreaterThan(480);
   });
 
-  test("operators and routers have their own addresses in the prefix", () => {
-    const names = ["ann", "bob", "r1", "r2"];
+  test("lane keys and routers have their own addresses in the prefix", () => {
+    const names = [keyOf("ann"), keyOf("bob"), "r1", "r2"];
     const all = names.flatMap((name) => [
       operatorRescueAddress(NETWORK_ID, name),
       routerRescueAddress(NETWORK_ID, name),
@@ -103,7 +103,8 @@ describe("the rescue lane's numbers", () => {
   test("are the same for ever: changing them would lock people out", () => {
     expect(rescuePorts(NETWORK_ID)).toEqual([51819, 23989]);
     expect(formatPrefix(rescuePrefix(NETWORK_ID))).toBe("fd10:d50c:80b0:8080::/64");
-    expect(operatorRescueAddress(NETWORK_ID, "ann")).toBe("fd10:d50c:80b0:8080:7f74:2369:c391:7fd4");
+    const laneKey = "y2Qxr4ILC14H2sZqRXgwGkwA1lpZkJSCcKpurbdoByk=";
+    expect(operatorRescueAddress(NETWORK_ID, laneKey)).toBe("fd10:d50c:80b0:8080:e6cf:c41f:747b:5a55");
     expect(routerRescueAddress(NETWORK_ID, "r1")).toBe("fd10:d50c:80b0:8080:9040:a3c6:d51a:46c5");
   });
 });
@@ -208,7 +209,10 @@ describe("what a lane's fingerprint is made of", () => {
 
   test("not clients, operators, profiles, zones inside or the window", () => {
     expect(changed(desiredOf(smallIntent(), clients(5)))).toEqual([]);
-    expect(changed(desiredOf(smallIntent(), clients(2), { roster: rosterOf([operatorOf("zoe")]) }))).toEqual([]);
+    const other = desiredOf(smallIntent(), clients(2), { roster: rosterOf([operatorOf("zoe")]) });
+    // Not by its fingerprint: keys of operators are compared one by one.
+    expect(changed(other)).toEqual(["rescue"]);
+    expect(other.lanes).toEqual(base.lanes);
     const guest = {
       id: "guest",
       router: "r1",

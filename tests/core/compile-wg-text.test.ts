@@ -157,7 +157,10 @@ describe("refusals", () => {
 });
 
 test("the operator's end of the rescue lane", () => {
-  const lane = { networkId: NETWORK_ID, holder: "ann", privateKey: null, router: "r1", routerKey: "KEY", port: 51819 };
+  const lane = {
+    ...{ networkId: NETWORK_ID, holder: "ann", laneKey: "ann", privateKey: null },
+    ...{ router: "r1", routerKey: "KEY", port: 51819 },
+  };
   expect(laneConfig({ ...lane, endpoint: "vpn.example.net" })).toBe(`# ann, rescue lane of r1
 [Interface]
 # PrivateKey = the key that was made on this device

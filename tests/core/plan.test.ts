@@ -241,6 +241,35 @@ test("the digest is over the steps: equal inputs, equal digests; other steps, an
   expect(plan(few, sampleDesired(clients(5))).digest).not.toEqual(one.digest);
 });
 
+describe("an operator's lane key", () => {
+  const bob = peer(60_001, { allowedIps: ["fd12::6/128"] });
+  const both: Desired = { ...few, links: [office, { ...rescue, peers: [...rescue.peers, bob] }] };
+
+  test("that is not listed any more goes after the confirm", () => {
+    const gone = plan(both, few);
+    expect(gone.apply.flatMap((step) => (step.kind === "wg.remove" ? step.publicKeys : []))).toEqual([]);
+    expect(gone.afterConfirm).toEqual([{ kind: "wg.remove", name: "hf-rescue", publicKeys: [bob.publicKey] }]);
+    expect([...surplusOf(gone)]).toEqual([`peer hf-rescue ${bob.publicKey}`]);
+  });
+
+  test("that was stolen goes in the trial, before its holder's new key takes the address", () => {
+    const next: Desired = {
+      ...few,
+      links: [office, { ...rescue, peers: [...rescue.peers, peer(60_002, { allowedIps: ["fd12::6/128"] })] }],
+    };
+    const input = { lkg: both, next, observed: observedOf(both, LISTING), lkgEpoch: 5, expectedLkgListing: LISTING };
+    const planned = planChange({ ...input, stolen: [bob.publicKey] });
+    if (!planned.ok) throw new Error(JSON.stringify(planned.problems));
+    const onLane = planned.value.apply.filter((step) => "name" in step && step.name === "hf-rescue");
+    expect(kinds(onLane)).toEqual(["wg.remove", "wg.peers"]);
+    expect(planned.value.afterConfirm).toEqual([]);
+    expect([...surplusOf(planned.value)]).toEqual([]);
+    const kept = planChange(input);
+    expect(kept.ok && kinds(kept.value.afterConfirm)).toEqual(["wg.remove"]);
+    expect(kept.ok && kept.value.digest).not.toEqual(planned.value.digest);
+  });
+});
+
 describe("lanes that need a proof", () => {
   const changed = (lkg: Desired | null, next: Desired): readonly string[] =>
     laneChanges(lkg, next).flatMap((lane) => (lane.changed ? [lane.name] : []));
@@ -259,6 +288,18 @@ describe("lanes that need a proof", () => {
   test("and new management addresses, but no other new lane", () => {
     const next = withLanes(...few.lanes, lane("api:10.0.0.1", "x"), lane("wg:lab", "y"));
     expect(changed(few, next)).toEqual(["api:10.0.0.1"]);
+  });
+
+  test("and the rescue lane when a key on it is new, not when one goes", () => {
+    const withPeers = (...peers: Desired["links"][number]["peers"]): Desired => ({
+      ...few,
+      links: [office, { ...rescue, peers }],
+    });
+    const [ann, bob] = [rescue.peers[0]!, peer(60_001, { allowedIps: ["fd12::6/128"] })];
+    expect(changed(few, withPeers(ann, bob))).toEqual(["rescue"]);
+    expect(changed(few, withPeers(bob))).toEqual(["rescue"]);
+    expect(changed(withPeers(ann, bob), withPeers(bob))).toEqual([]);
+    expect(changed(null, withPeers(ann, bob))).toEqual([]);
   });
 
   test("and none in a first generation", () => {

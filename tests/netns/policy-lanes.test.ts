@@ -204,7 +204,7 @@ describe("lanes", () => {
     beforeAll(async () => {
       side = world.spaces.get("side")!;
       await addDevice(world, side, { name: "wg0", key: keys.operator, mtu: 1280 });
-      await world.address(side, "wg0", `${operatorRescueAddress(NETWORK_ID, "ann")}/128`);
+      await world.address(side, "wg0", `${operatorRescueAddress(NETWORK_ID, keys.operator.publicKey)}/128`);
       await world.must(side, ["ip", "-6", "route", "add", `${RESCUE}/128`, "dev", "wg0"]);
       const words = ["peer", keys.rescue.publicKey, "endpoint", "198.51.100.1:51819", "allowed-ips", `${RESCUE}/128`];
       await world.must(side, ["wg", "set", "wg0", ...words]);
@@ -239,7 +239,7 @@ describe("lanes", () => {
       await world.must(side, ["wg", "set", "wg0", "peer", keys.rescue.publicKey, "allowed-ips", "::/0"]);
       await world.must(side, ["ip", "-6", "route", "add", "fd00:1::/64", "dev", "wg0"]);
       const before = await count("c_drop_forward");
-      await (await host.udp(operatorRescueAddress(NETWORK_ID, "ann"))).send("fd00:1::5", 80);
+      await (await host.udp(operatorRescueAddress(NETWORK_ID, keys.operator.publicKey))).send("fd00:1::5", 80);
       expect(await count("c_drop_forward")).toBe(before + 1);
     });
   });

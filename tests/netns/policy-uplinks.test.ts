@@ -136,7 +136,7 @@ describe("two uplinks", () => {
       test("the rescue lane comes up, and its answers leave there", async () => {
         const name = `wg${i}`;
         await addDevice(world, net, { name, key: keys.operator, mtu: 1280 });
-        const own = operatorRescueAddress(NETWORK_ID, "ann");
+        const own = operatorRescueAddress(NETWORK_ID, keys.operator.publicKey);
         const target = routerRescueAddress(NETWORK_ID, "r1");
         await world.address(net, name, `${own}/128`);
         await world.must(net, ["ip", "-6", "route", "replace", `${target}/128`, "dev", name]);

@@ -163,6 +163,7 @@ export function recordText(fields: RecordFields): string {
     "trial_boot=-",
     "log_index=0",
     "log_head=-",
+    "quorum=-",
   ];
   const text = body.map((line) => `${line}\n`).join("");
   return `${text}sha256=${sha256Hex(text)}\n`;
@@ -172,36 +173,45 @@ export function storeRecord(router: Router, file: "a" | "b", fields: RecordField
   writeFileSync(join(router.state, `record.${file}`), recordText(fields));
 }
 
+/** Everything that a picture is made of, in one process; parts end with a form feed, and a missing one is empty. */
+const PICTURE = `set -e
+ip -o link show; printf '\\f'
+ip -o addr show scope global; printf '\\f'
+sysctl -n net.ipv4.conf.eth0.rp_filter || :; printf '\\f'
+nft -s list table inet holdfast 2>/dev/null || :; printf '\\f'
+for family in -4 -6; do
+  ip $family -N route show table all proto 172; printf '\\f'
+  ip $family -N rule show; printf '\\f'
+done
+for device; do wg show "$device" dump 2>/dev/null || :; printf '\\f'; done`;
+
 /** Everything that the restore owns, without epoch, counters, handshakes and endpoints. */
 export async function picture(router: Router, devices: readonly string[]): Promise<string> {
   const { world, space } = router;
   const out: string[] = [];
-  const links = await world.must(space, ["ip", "-o", "link", "show"]);
+  const parts = (await world.must(space, ["sh", "-c", PICTURE, "sh", ...devices])).split("\f");
+  const [links = "", addresses = "", filter = "", table = "", ...rest] = parts;
+  const [routing, dumps] = [rest.slice(0, 4), rest.slice(4)];
   for (const line of links.split("\n")) {
     const match = /^\d+: ([^:@]+)[@:]\S* <([^>]*)> mtu (\d+)/.exec(line);
     if (match !== null && match[1] !== "lo")
       out.push(`link ${match[1]} ${match[2]?.includes("UP") ? "up" : "down"} ${match[3]}`);
   }
-  for (const device of devices) {
-    const dump = (await world.exec(space, ["wg", "show", device, "dump"])).stdout.trimEnd().split("\n");
+  for (const [i, device] of devices.entries()) {
+    const dump = (dumps[i] ?? "").trimEnd().split("\n");
     for (const line of dump.sort()) {
       const f = line.split("\t");
       if (f.length === 4) out.push(`${device} ${f[1]} ${f[2]} ${f[3]}`);
       else out.push(`${device} peer ${f[0]} ${f[1]} ${(f[3] ?? "").split(",").sort().join(",")} ${f[7]}`);
     }
   }
-  const addresses = await world.must(space, ["ip", "-o", "addr", "show", "scope", "global"]);
   for (const line of addresses.split("\n").filter(Boolean)) out.push(line.split(/\s+/).slice(1, 4).join(" "));
-  for (const key of ["net.ipv4.conf.eth0.rp_filter"])
-    out.push(`${key} ${(await world.exec(space, ["sysctl", "-n", key])).stdout.trim()}`);
+  out.push(`net.ipv4.conf.eth0.rp_filter ${filter.trim()}`);
   out.sort();
-  for (const family of ["-4", "-6"]) {
-    out.push(await world.must(space, ["ip", family, "-N", "route", "show", "table", "all", "proto", "172"]));
-    out.push(await world.must(space, ["ip", family, "-N", "rule", "show"]));
-  }
+  out.push(...routing);
   // nft folds the epoch into the mask that keeps the lower half: (mark & 0x0000ffff) | 0x00030000 has 0x0003ffff.
-  const table = normalListing(await listing(router)).replace(/& 0x[0-9a-f]{4}ffff \| 0x/g, "& 0x0000ffff | 0x");
-  out.push(table.replace(/0x[0-9a-f]{4}0000(\/16)?/g, "EPOCH"));
+  const facts = normalListing(table).replace(/& 0x[0-9a-f]{4}ffff \| 0x/g, "& 0x0000ffff | 0x");
+  out.push(facts.replace(/0x[0-9a-f]{4}0000(\/16)?/g, "EPOCH"));
   return out.join("\n");
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import {
   type AdmitContext,
   admitDirective,
+  classThreshold,
   GENESIS,
   openAnswer,
   openConfirm,
@@ -15,12 +16,14 @@ import type { Answer } from "../../schemas/report.ts";
 import { bytes } from "../wire/bytes.ts";
 import { samples } from "../wire/samples.ts";
 import {
+  after,
   challenge,
   codeOf,
   crypto,
   directive,
   keyReport,
   networkId,
+  operator,
   request,
   root1,
   rosterUnder,
@@ -138,6 +141,27 @@ describe("a directive is refused", () => {
     expect(admit({ risk_class: "recovery" }, {}, "ada")).toBe("trust.class_exceeded");
   });
 
+  test("of a higher class by fewer people than a lower one takes", () => {
+    const classes = [
+      { risk_class: "sensitive", threshold: 2 },
+      { risk_class: "trust", threshold: 1 },
+    ] as const;
+    const root = { ...root1.message, classes: [...classes] };
+    expect(
+      (["routine", "sensitive", "trust", "recovery"] as const).map((riskClass) => classThreshold(root, riskClass)),
+    ).toEqual([1, 2, 2, 2]);
+    const at = { view: { ...view, root: { ...root1, message: root } } };
+    expect(admit({ risk_class: "trust" }, at, "ada")).toBe("trust.threshold");
+  });
+
+  test("and says which generation is in force when the parent is another one", () => {
+    const envelope = signed("directive", directive({ parent: bytes(32, 0) }), "ada").envelope;
+    const refused = admitDirective(crypto, context({ parentText: "generation 7 by bob" }), envelope);
+    expect(refused.ok ? "" : refused.problems[0]?.detail).toBe(
+      "the confirmed generation of this router is generation 7 by bob",
+    );
+  });
+
   test("by a unit that the roster has retired", () => {
     for (const status of ["superseded", "stolen"] as const) {
       const retired = viewWith({ status });
@@ -218,6 +242,47 @@ describe("requests", () => {
       expect(codeOf(open({ kind: "enrol", router_id: bytes(16, 0) }, enrolled, "throw-away"))).toBe("trust.router");
     }
     expect(codeOf(open({ kind: "enrol" }, true, "a", "b"))).toBe("trust.one_signer");
+  });
+
+  test("to take a key back come from an operator, revoked ones too, and from nobody else", () => {
+    const self = { ...view, revoked: [signer("ada").publicKey] };
+    const revoke = signed("request", request({ kind: "revoke" }), "ada").envelope;
+    const holderOf = (name: string, at = self) => {
+      const envelope = signed("request", request({ kind: "revoke" }), name).envelope;
+      const opened = openRequest(crypto, at, routerId, envelope);
+      return opened.ok ? opened.value.holder : codeOf(opened);
+    };
+    expect([holderOf("ada"), holderOf("eve"), holderOf("bob")]).toEqual(["ada", "eve", "bob"]);
+    expect([holderOf("mallory"), holderOf("router")]).toEqual(["trust.signer_unknown", "trust.signer_unknown"]);
+    expect(codeOf(openRequest(crypto, null, routerId, revoke))).toBe("trust.not_enrolled");
+    const status = signed("request", request({ kind: "status" }), "ada").envelope;
+    expect(codeOf(openRequest(crypto, self, routerId, status))).toBe("trust.signer_revoked");
+  });
+
+  test("of an operator who is new show the roster that names them, signed by the admins", () => {
+    const operators = [...view.roster.message.operators, operator("nia")];
+    const roster = after(view.roster, { operators });
+    const named = signed("roster", roster, "ada-admin").envelope;
+    const gone = signed("roster", after(view.roster, { operators: operators.slice(1) }), "ada-admin").envelope;
+    const holderOf = (trust: readonly Uint8Array[], name = "nia", at = view) => {
+      const envelope = signed("request", request({ kind: "status", trust: [...trust] }), name).envelope;
+      const opened = openRequest(crypto, at, routerId, envelope);
+      return opened.ok ? opened.value.holder : codeOf(opened);
+    };
+    expect([holderOf([named]), holderOf([root1.envelope, named])]).toEqual(["nia", "nia"]);
+    const unknown = "trust.signer_unknown";
+    expect(holderOf([])).toBe(unknown);
+    expect(holderOf([named], "mallory")).toBe(unknown);
+    // By somebody who is no admin, from another past, and cut in two.
+    expect(holderOf([signed("roster", roster, "nia").envelope])).toBe(unknown);
+    expect(holderOf([signed("roster", { ...roster, prev_digest: bytes(32, 3) }, "ada-admin").envelope])).toBe(unknown);
+    expect(holderOf([named.slice(0, -1)])).toBe(unknown);
+    // Nobody comes back by it: not who is revoked, not who took the key back.
+    const eve = signed("roster", after(view.roster, { operators: [operator("eve")] }), "ada-admin").envelope;
+    expect(holderOf([eve], "eve")).toBe("trust.signer_revoked");
+    expect(holderOf([named], "nia", { ...view, revoked: [signer("nia").publicKey] })).toBe("trust.signer_revoked");
+    // Who is known needs no papers, good or bad.
+    expect(holderOf([gone], "ada")).toBe("ada");
   });
 
   test("of every other kind are refused before enrolment", () => {

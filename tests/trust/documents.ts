@@ -168,5 +168,8 @@ export const request = (change: Partial<Request> = {}): Request => ({
   limit: 0,
   networks: [],
   revoke: new Uint8Array(),
+  delta: null,
+  fresh: false,
+  wait_s: 0,
   ...change,
 });

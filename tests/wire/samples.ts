@@ -43,6 +43,8 @@ const RosterRouter: Messages["RosterRouter"] = {
 };
 const ReportedKey: Messages["ReportedKey"] = { network: "rescue", public_key: wgKey };
 const BlobChunk: Messages["BlobChunk"] = { digest: digest(9), size: 70_000, offset: 65_536, data: bytes(300, 0) };
+const DeltaPart: Messages["DeltaPart"] = { offset: 700, length: 80_000, data: bytes(20, 16) };
+const BlobDelta: Messages["BlobDelta"] = { digest: digest(71), size: 90_000, base: digest(72), parts: [DeltaPart] };
 const SealedSecret: Messages["SealedSecret"] = {
   commitment: digest(10),
   to_router: bytes(120, 11),
@@ -129,6 +131,7 @@ export const samples: Messages = {
     log_head: digest(63),
   },
   BlobChunk,
+  BlobDelta,
   Bundle: {
     directive: bytes(30, 10),
     trust: [bytes(30, 11)],
@@ -147,6 +150,7 @@ export const samples: Messages = {
     verdict: "commit",
     padding: bytes(10, 0),
   },
+  DeltaPart,
   Directive: {
     network_id: id16,
     router_id: router16,
@@ -233,6 +237,7 @@ export const samples: Messages = {
     steps: 2,
     signers: ["ada"],
     note: "add a printer",
+    commit: "0123456789abcdef0123456789abcdef01234567",
   },
   ReportedKey,
   Request: {
@@ -250,6 +255,9 @@ export const samples: Messages = {
     limit: 16,
     networks: ["home"],
     revoke: bytes(30, 15),
+    delta: BlobDelta,
+    fresh: true,
+    wait_s: 2,
   },
   Root: {
     network_id: id16,

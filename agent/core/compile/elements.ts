@@ -203,7 +203,7 @@ function dispatchMaps(scope: Scope): readonly NftSet[] {
 export function elementSets(scope: Scope, root: Root, roster: Roster): readonly NftSet[] {
   const operators = roster.operators
     .filter((operator) => operator.status === "active")
-    .map((operator) => operatorRescueAddress(root.network_id, operator.holder));
+    .map((operator) => operatorRescueAddress(root.network_id, operator.lane_key));
   return [
     ...interfaceSets(scope),
     ...sourceSets(scope, operators),

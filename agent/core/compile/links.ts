@@ -34,16 +34,11 @@ function peersOf({ client, grant }: Granted): readonly WgPeer[] {
 
 /** One peer for each lane key of the active operators. */
 function operatorPeers(root: Root, roster: Roster): readonly WgPeer[] {
-  const addresses = new Map<string, string[]>();
-  for (const operator of roster.operators) {
-    if (operator.status !== "active") continue;
-    const own = addresses.get(operator.lane_key) ?? [];
-    addresses.set(operator.lane_key, [...own, operatorRescueAddress(root.network_id, operator.holder)]);
-  }
-  return [...addresses].map(([publicKey, own]) => ({
+  const active = roster.operators.filter((operator) => operator.status === "active");
+  return [...new Set(active.map((operator) => operator.lane_key))].map((publicKey) => ({
     publicKey,
     psk: "",
-    allowedIps: hostPrefixes(own),
+    allowedIps: hostPrefixes([operatorRescueAddress(root.network_id, publicKey)]),
     keepaliveS: 0,
   }));
 }

@@ -47,9 +47,12 @@ function hostAddress(networkId: Uint8Array, role: "operator" | "router", name: s
   return formatIp({ family: 6, value: rescuePrefix(networkId).value | host });
 }
 
-/** Address of an operator inside the lane. */
-export function operatorRescueAddress(networkId: Uint8Array, holder: string): string {
-  return hostAddress(networkId, "operator", holder);
+/**
+ * Address of an operator inside the lane. It belongs to the lane key (base64), not to its holder: a new key takes no
+ * address from the old one, so both get in until one of them has proven itself.
+ */
+export function operatorRescueAddress(networkId: Uint8Array, laneKey: string): string {
+  return hostAddress(networkId, "operator", laneKey);
 }
 
 /** Address of a router inside the lane: the agent listens there too. */
