@@ -2,22 +2,24 @@
  * A bundle on its way out: what the router lacks is sent, the directive is signed over what it must compile to, and
  * the router's own plan comes back. Up to `applyBundle` nothing is burnt and nothing changes.
  */
+
+import { openBeacon } from "../agent/core/beacon.ts";
 import { networksOf } from "../agent/core/compile.ts";
 import { type Opened, openStatement, signStatement } from "../agent/core/dsse.ts";
 import type { Proven } from "../agent/core/prove.ts";
-import { openKeyReport } from "../agent/core/trust.ts";
 import { DESIRED_FORMAT } from "../schemas/desired.ts";
 import { equalBytes, sha256, toHex } from "../schemas/digest.ts";
-import type { Directive } from "../schemas/directive.ts";
-import { limits } from "../schemas/limits.ts";
-import { done, type Result, refuse } from "../schemas/problem.ts";
+import type { BlobDelta, Directive } from "../schemas/directive.ts";
+import { done, type Problem, type Result, refuse } from "../schemas/problem.ts";
 import type { Receipt, Status } from "../schemas/report.ts";
 import { RiskClass } from "../schemas/trust.ts";
+import { sendBlobs } from "./blobs.ts";
 import { type Content, proveContent } from "./content.ts";
 import type { Voice } from "./out.ts";
 import type { Kept } from "./receipts-file.ts";
-import { askStatus, type Session } from "./session.ts";
-import { readKeyReport, writeKeyReport } from "./site/trust-files.ts";
+import { fetchKeys, keysAtHand } from "./reports.ts";
+import { sendRevocations } from "./revocations.ts";
+import { askStatus, type Challenge, NO_CHALLENGE, type Session } from "./session.ts";
 import { trustUpdates } from "./trust-docs.ts";
 
 export type Wishes = {
@@ -35,30 +37,16 @@ export type Bundle = {
   readonly status: Status;
   readonly kept: Kept;
   readonly trust: readonly Uint8Array[]; // documents that the router lacks
-  readonly keysDigest: Uint8Array;
+  readonly keys: Opened<"key-report">;
   readonly generation: bigint;
+  readonly delta: BlobDelta | null; // of a blob that the router lacks still
+  readonly challenge: Challenge;
 };
 
 /** Large bundles are proven and rehearsed in one request; the agent may take this long. */
 const SUBMIT_MS = 120_000;
-const CHUNK_MS = 60_000;
-
-/** Fetches the router's key report; it makes keys for networks that are new. Kept in the site when it grew. */
-export async function fetchKeys(session: Session, networks: readonly string[]): Promise<Result<Opened<"key-report">>> {
-  const { link, crypto, router, chain, folder } = session;
-  const answer = await link.get("keys", { networks: [...networks] }, { attempts: 3 });
-  if (!answer.ok) return answer;
-  const networkId = chain.view.root.message.network_id;
-  const report = openKeyReport(crypto, router, networkId, answer.value.key_report);
-  if (!report.ok) return report;
-  const { version } = report.value.message;
-  // A signature may differ where the statement does not: the site keeps the first envelope.
-  const held = readKeyReport(folder, router.id, version);
-  const heldReport = held.ok ? openKeyReport(crypto, router, networkId, held.value) : undefined;
-  if (heldReport?.ok && equalBytes(heldReport.value.digest, report.value.digest)) return heldReport;
-  const written = writeKeyReport(folder, router.id, version, report.value.envelope);
-  return written.ok ? report : written;
-}
+/** A challenge is good for two minutes on the router; one that waited for an answer at the terminal is asked for anew. */
+const CHALLENGE_MS = 60_000;
 
 /** Everything up to the point where the router could be asked for a plan. */
 export async function prepareBundle(
@@ -70,53 +58,38 @@ export async function prepareBundle(
   const { chain, router } = session;
   const stop = voice.progress(`asking ${router.id}`);
   try {
-    const standing = await askStatus(session, { attempts: 3 });
+    const standing = await askStatus(session, { attempts: 3 }, { fresh: true });
     if (!standing.ok) return standing;
-    const { status, kept } = standing.value;
+    const { status, kept, challenge } = standing.value;
+    const told = await sendRevocations(session, status);
+    if (!told.ok) return told;
     const trust = trustUpdates(chain, { root: status.root_digest, roster: status.roster_digest });
     if (trust === undefined) {
       return refuse("cli.trust_behind", "trust", `${router.id} holds roster ${status.roster_version}, unknown here`);
     }
-    const keys = await fetchKeys(session, networksOf(content.intent, router.id));
+    const networks = networksOf(content.intent, router.id);
+    const atHand = keysAtHand(session, networks, status);
+    const keys = atHand === undefined ? await fetchKeys(session, networks) : done(atHand);
     if (!keys.ok) return keys;
     const proven = proveContent(session, content, router.id, keys.value.message);
     if (!proven.ok) return proven;
-    const sent = await sendBlobs(session, content);
+    const sent = await sendBlobs(session, content.blobs, status, "ride");
     if (!sent.ok) return sent;
     const last = router.generation_floor > status.generation ? router.generation_floor - 1n : status.generation;
-    const keysDigest = keys.value.digest;
     const generation = last + 1n;
-    return done({ ...{ session, content, wishes, status, kept, trust, keysDigest, generation }, proven: proven.value });
+    return done({
+      ...{ session, content, wishes, status, kept, trust, generation },
+      ...{ keys: keys.value, proven: proven.value, delta: sent.value, challenge },
+    });
   } finally {
     stop();
   }
 }
 
-/** Sends the blobs that the router does not hold, in chunks. An empty one says nothing and is never sent. */
-async function sendBlobs(session: Session, content: Content): Promise<Result<void>> {
-  const blobs = Object.values(content.blobs).filter((bytes) => bytes.length > 0);
-  const need = blobs.map((bytes) => sha256(bytes));
-  const answer = await session.link.get("need_blobs", { need }, { attempts: 3 });
-  if (!answer.ok) return answer;
-  for (const [i, bytes] of blobs.entries()) {
-    const digest = need[i]!;
-    if (!answer.value.missing.some((one) => equalBytes(one, digest))) continue;
-    for (let offset = 0; offset < bytes.length; offset += limits.chunkBytes) {
-      const data = bytes.slice(offset, offset + limits.chunkBytes);
-      const chunk = { digest, size: bytes.length, offset, data };
-      const put = await session.link.get("put_blob", { chunk }, { attempts: 3, timeoutMs: CHUNK_MS });
-      if (!put.ok) return put;
-    }
-  }
-  return done(undefined);
-}
+/** What makes a directive fresh: a challenge that the router just gave out, or a beacon that stays good for a while. */
+type Freshness = Pick<Directive, "challenge" | "beacon" | "beacon_max_age_s">;
 
-function directiveOf(
-  bundle: Bundle,
-  action: Directive["action"],
-  riskClass: RiskClass,
-  challenge: Uint8Array,
-): Directive {
+function directiveOf(bundle: Bundle, action: Directive["action"], riskClass: RiskClass, fresh: Freshness): Directive {
   const { session, content, proven, wishes, status, kept } = bundle;
   const { view } = session.chain;
   return {
@@ -128,7 +101,7 @@ function directiveOf(
     parent: status.lkg_directive,
     root_digest: view.root.digest,
     roster_digest: view.roster.digest,
-    keys_digest: bundle.keysDigest,
+    keys_digest: bundle.keys.digest,
     intent_digest: sha256(content.blobs.intent),
     inventory_digest: sha256(content.blobs.inventory),
     secrets_digest: sha256(content.blobs.secrets),
@@ -136,9 +109,7 @@ function directiveOf(
     desired_format: DESIRED_FORMAT,
     confirm_window_s: wishes.windowS ?? content.intent.confirm.window_s,
     risk_class: riskClass,
-    challenge,
-    beacon: new Uint8Array(),
-    beacon_max_age_s: 0,
+    ...fresh,
     operator_nonce: crypto.getRandomValues(new Uint8Array(16)),
     observed_log_index: kept.memory.head.index,
     observed_log_head: kept.memory.head.digest,
@@ -149,15 +120,21 @@ function directiveOf(
   };
 }
 
+/** Signs with the challenge that came along, or with a new one when that has been waiting. */
 async function signDirective(
   bundle: Bundle,
   action: Directive["action"],
   riskClass: RiskClass,
+  held: Challenge,
 ): Promise<Result<Opened<"directive">>> {
   const { link, crypto, operator } = bundle.session;
-  const answer = await link.get("challenge", {}, { attempts: 3 });
-  if (!answer.ok) return answer;
-  const message = directiveOf(bundle, action, riskClass, answer.value.challenge);
+  let challenge = held.bytes;
+  if (challenge.length === 0 || performance.now() - held.atMs > CHALLENGE_MS) {
+    const answer = await link.get("challenge", {}, { attempts: 3 });
+    if (!answer.ok) return answer;
+    challenge = answer.value.challenge;
+  }
+  const message = directiveOf(bundle, action, riskClass, { challenge, beacon: new Uint8Array(), beacon_max_age_s: 0 });
   return done(signStatement(crypto, "directive", message, [operator.sign]));
 }
 
@@ -171,21 +148,36 @@ function receiptFor(session: Session, directive: Opened<"directive">, bytes: Uin
   return own && about ? opened : refuse("trust.answer_mismatch", "receipt", "of another router or directive");
 }
 
+/** The router's plan, and a challenge for the apply that may follow. */
+export type Planned = { readonly plan: Receipt; readonly challenge: Challenge };
+
+/** A delta that the router cannot use: it lost the base, or never had it. */
+const needsWhole = (problems: readonly Problem[]): boolean => problems.some((one) => one.code.startsWith("blob."));
+
 /** The router's own plan: what it would do, from what its kernel holds now. Burns nothing. */
-export async function planBundle(bundle: Bundle, voice: Voice): Promise<Result<Receipt>> {
-  const { session, trust } = bundle;
+export async function planBundle(bundle: Bundle, voice: Voice): Promise<Result<Planned>> {
+  const { session, content, status } = bundle;
   const stop = voice.progress(`${session.router.id} proves and plans`);
   try {
-    const directive = await signDirective(bundle, "plan", "routine");
-    if (!directive.ok) return directive;
-    const fields = { directive: directive.value.envelope, trust: [...trust] };
-    const answer = await session.link.get("submit", fields, { timeoutMs: SUBMIT_MS });
-    if (!answer.ok) return answer;
-    const receipt = receiptFor(session, directive.value, answer.value.receipt);
-    return receipt.ok ? done(receipt.value.message) : receipt;
+    const planned = await askPlan(bundle, bundle.challenge);
+    if (planned.ok || !needsWhole(planned.problems)) return planned;
+    const sent = await sendBlobs(session, content.blobs, status, "before");
+    return sent.ok ? await askPlan({ ...bundle, delta: null }, NO_CHALLENGE) : sent;
   } finally {
     stop();
   }
+}
+
+async function askPlan(bundle: Bundle, challenge: Challenge): Promise<Result<Planned>> {
+  const { session, trust, delta } = bundle;
+  const directive = await signDirective(bundle, "plan", "routine", challenge);
+  if (!directive.ok) return directive;
+  const fields = { directive: directive.value.envelope, trust: [...trust], delta, fresh: true };
+  const answer = await session.link.get("submit", fields, { timeoutMs: SUBMIT_MS });
+  if (!answer.ok) return answer;
+  const receipt = receiptFor(session, directive.value, answer.value.receipt);
+  if (!receipt.ok) return receipt;
+  return done({ plan: receipt.value.message, challenge: { bytes: answer.value.challenge, atMs: performance.now() } });
 }
 
 /** The least class that the router takes this change for; it says so with its plan. */
@@ -194,31 +186,65 @@ export function classOf(plan: Receipt): RiskClass {
   return RiskClass.options.find((one) => one === word) ?? "sensitive";
 }
 
+/** Why it is that class, in the router's words. */
+export const riskReasons = (plan: Receipt): readonly string[] =>
+  plan.problems.filter((one) => one.code === "admit.risk_class").map((one) => `${one.path}: ${one.detail}`);
+
+/** The plan with its class, as people get to see it. */
+export function planText(plan: Receipt): string {
+  const reasons = riskReasons(plan).map((reason) => `  ${reason}\n`);
+  return plan.plan + (reasons.length === 0 ? "" : `Risk class ${classOf(plan)}, because:\n${reasons.join("")}`);
+}
+
 export type Submitted = {
   readonly directive: Opened<"directive">;
   readonly receipt: Receipt | null; // an outcome that is known already
   readonly lost: boolean; // no reply came: the router may or may not have it
 };
 
-/** Submits for real. The same directive may be sent again: it has one effect, whoever delivers it. */
-export async function applyBundle(bundle: Bundle, riskClass: RiskClass, voice: Voice): Promise<Result<Submitted>> {
-  const { session, trust } = bundle;
+/** Hands a signed directive over. The same one may be sent again: it has one effect, whoever delivers it. */
+export async function submitDirective(
+  session: Session,
+  directive: Opened<"directive">,
+  trust: readonly Uint8Array[],
+  voice: Voice,
+): Promise<Result<Submitted>> {
   const stop = voice.progress(`${session.router.id} begins`);
   try {
-    const directive = await signDirective(bundle, "apply", riskClass);
-    if (!directive.ok) return directive;
-    const fields = { directive: directive.value.envelope, trust: [...trust] };
+    const fields = { directive: directive.envelope, trust: [...trust] };
     const answer = await session.link.get("submit", fields, { timeoutMs: SUBMIT_MS, attempts: 3 });
     if (!answer.ok) {
       const lost = answer.problems.some((one) => one.code === "link.reply_lost");
-      return lost ? done({ directive: directive.value, receipt: null, lost }) : answer;
+      return lost ? done({ directive, receipt: null, lost }) : answer;
     }
-    if (answer.value.receipt.length === 0) return done({ directive: directive.value, receipt: null, lost: false });
-    const receipt = receiptFor(session, directive.value, answer.value.receipt);
-    return receipt.ok ? done({ directive: directive.value, receipt: receipt.value.message, lost: false }) : receipt;
+    if (answer.value.receipt.length === 0) return done({ directive, receipt: null, lost: false });
+    const receipt = receiptFor(session, directive, answer.value.receipt);
+    return receipt.ok ? done({ directive, receipt: receipt.value.message, lost: false }) : receipt;
   } finally {
     stop();
   }
+}
+
+/** Signs with a live challenge and submits for real. */
+export async function applyBundle(bundle: Bundle, planned: Planned, voice: Voice): Promise<Result<Submitted>> {
+  const directive = await signDirective(bundle, "apply", classOf(planned.plan), planned.challenge);
+  return directive.ok ? submitDirective(bundle.session, directive.value, bundle.trust, voice) : directive;
+}
+
+/** A directive that others can sign at leisure, and the beacon that keeps it fresh. Burns nothing. */
+export async function signProposal(
+  bundle: Bundle,
+  riskClass: RiskClass,
+  maxAgeS: number,
+): Promise<Result<{ readonly directive: Opened<"directive">; readonly beacon: Opened<"beacon"> }>> {
+  const { link, crypto, operator, router, chain } = bundle.session;
+  const answer = await link.get("beacon", {}, { attempts: 3 });
+  if (!answer.ok) return answer;
+  const beacon = openBeacon(crypto, router, chain.view.root.message.network_id, answer.value.beacon);
+  if (!beacon.ok) return beacon;
+  const fresh = { challenge: new Uint8Array(), beacon: beacon.value.digest, beacon_max_age_s: maxAgeS };
+  const message = directiveOf(bundle, "apply", riskClass, fresh);
+  return done({ directive: signStatement(crypto, "directive", message, [operator.sign]), beacon: beacon.value });
 }
 
 /** The plan's digest as --expect takes it, without the word in front. */

@@ -10,7 +10,7 @@ const EXITS: Readonly<Record<ExitCode, string>> = {
   4: "rolled back: what ran before runs again",
   5: "unreachable, or the state is unknown",
   6: "the router needs hands",
-  8: "pending confirm, or changes present",
+  8: "pending confirm, changes present, or waiting for signatures",
 };
 
 function columns(rows: readonly (readonly [string, string])[]): string {

@@ -131,7 +131,11 @@ export function readKeyHead(path: string): Result<KeyHead & { readonly locked: b
 }
 
 /** The seeds of a key file of this role. Codes keys.*. */
-async function openSeeds(path: string, role: KeyRole, passphrase: Passphrase): Promise<Result<readonly Uint8Array[]>> {
+export async function openSeeds(
+  path: string,
+  role: KeyRole,
+  passphrase: Passphrase,
+): Promise<Result<readonly Uint8Array[]>> {
   const read = readKeyFile(path);
   if (!read.ok) return read;
   const file = read.value;
@@ -179,20 +183,23 @@ export function operatorOfSeeds(crypto: Crypto, holder: string, seeds: readonly 
 export function localHolders(network: string): readonly string[] {
   const folder = keyFolder(network);
   if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".key"))
-    .map((name) => name.slice(0, -".key".length))
-    .filter((name) => !RESERVED_HOLDERS.includes(name))
-    .sort();
+  return (
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".key"))
+      .map((name) => name.slice(0, -".key".length))
+      // A dot is in root.1.key, which a rotation kept.
+      .filter((name) => !RESERVED_HOLDERS.includes(name) && !name.includes("."))
+      .sort()
+  );
 }
 
 /** Names of files in the key folder that are not people. */
 export const RESERVED_HOLDERS: readonly string[] = ["root", "admin", "recovery"];
 
-type Owner = { readonly network: string; readonly root: string };
+export type Owner = { readonly network: string; readonly root: string };
 
 /** The file must belong to this network's chain of trust, or a swapped site could ask for signatures. */
-function checkOwner(path: string, owner: Owner): Result<KeyHead> {
+export function checkOwner(path: string, owner: Owner): Result<KeyHead> {
   const head = readKeyHead(path);
   if (!head.ok) return head;
   const own = head.value.network === owner.network && head.value.root === owner.root;
@@ -218,15 +225,6 @@ export async function openOperator(
   if (!head.ok) return head;
   const seeds = await openSeeds(path, "operator", passphrase);
   return seeds.ok ? done(operatorOfSeeds(crypto, head.value.holder, seeds.value)) : seeds;
-}
-
-/** The key that signs rosters. */
-export async function openAdmin(crypto: Crypto, owner: Owner, passphrase: Passphrase): Promise<Result<SignKeys>> {
-  const path = keyPath(owner.network, "admin");
-  const head = checkOwner(path, owner);
-  if (!head.ok) return head;
-  const seeds = await openSeeds(path, "admin", passphrase);
-  return seeds.ok ? done(crypto.signKeys(seeds.value[0])) : seeds;
 }
 
 /** A WireGuard private key as `wg genkey` prints it: clamped as RFC 7748 has it, in base64. */

@@ -41,6 +41,7 @@ export type Peer = {
   readonly routerId: Uint8Array;
   readonly signKey: Uint8Array | null; // null during enrolment
   readonly sealKey: Uint8Array;
+  readonly papers?: readonly Uint8Array[]; // roots and rosters for a router that has not heard of the signer yet
 };
 
 type Fields = Partial<Omit<Request, "network_id" | "router_id" | "kind" | "reply_key" | "nonce">>;
@@ -60,7 +61,14 @@ export type Link = {
   get(kind: Request["kind"], fields?: Fields, options?: AskOptions): Promise<Result<Answer>>;
   /** Where it asks, the place that answered last first. */
   targets(): readonly Target[];
+  readonly traffic: Traffic;
 };
+
+/** Bytes of request and answer bodies so far, sealed as they travel. */
+export type Traffic = { sent: number; received: number };
+
+/** The same as fields of a JSON object. */
+export const trafficFields = ({ traffic }: Link) => ({ bytes_sent: traffic.sent, bytes_received: traffic.received });
 
 const READ_MS = 10_000;
 const BETWEEN_MS = 500;
@@ -135,9 +143,16 @@ function answerProblems(answer: Answer): readonly Problem[] {
   return [{ code: answer.code, path: "", detail: "the router says no more" }];
 }
 
-/** A link to one router. `signer` signs requests; an enrolment signs with a throw-away key. */
-export function createLink(crypto: Crypto, peer: Peer, signer: SignKeys, targets: readonly Target[]): Link {
+/** A link to one router. `signer` signs requests; an enrolment signs with a throw-away key. `traffic` goes on counting. */
+export function createLink(
+  crypto: Crypto,
+  peer: Peer,
+  signer: SignKeys,
+  targets: readonly Target[],
+  traffic: Traffic = { sent: 0, received: 0 },
+): Link {
   let last: Target | undefined; // the one that answered is tried first
+  let papers: readonly Uint8Array[] = []; // shown with every request once they were needed
 
   const attempt = async (
     request: Opened<"request">,
@@ -145,8 +160,11 @@ export function createLink(crypto: Crypto, peer: Peer, signer: SignKeys, targets
     target: Target,
     timeoutMs: number,
   ): Promise<Result<Reply>> => {
-    const posted = await post(target, crypto.seal(request.envelope, peer.sealKey), timeoutMs);
+    const box = crypto.seal(request.envelope, peer.sealKey);
+    traffic.sent += box.length;
+    const posted = await post(target, box, timeoutMs);
     if (!posted.ok) return posted;
+    traffic.received += posted.value.body?.length ?? 0;
     const at = targetName(target);
     const wrong = statusProblem(posted.value.status, at);
     if (wrong !== undefined) return { ok: false, problems: [wrong] };
@@ -156,27 +174,38 @@ export function createLink(crypto: Crypto, peer: Peer, signer: SignKeys, targets
     return answer.ok ? done({ answer: answer.value, target }) : answer;
   };
 
+  const rounds = async (kind: Request["kind"], fields: Fields, options: AskOptions): Promise<Result<Reply>> => {
+    const { timeoutMs = READ_MS, attempts = 1 } = options;
+    const own = options.targets ?? link.targets();
+    const reply = crypto.boxKeys();
+    const request = signStatement(crypto, "request", completeRequest(peer, kind, reply.publicKey, fields), [signer]);
+    const failed = new Map<string, Problem>();
+    for (let round = 0; round < attempts; round += 1) {
+      if (round > 0) await pause(BETWEEN_MS * 2 ** Math.min(round, 3));
+      for (const target of own) {
+        const result = await attempt(request, reply, target, timeoutMs);
+        if (result.ok) {
+          if (options.targets === undefined) last = target;
+          return result;
+        }
+        for (const one of result.problems) failed.set(`${one.code} ${one.path}`, one);
+      }
+      if (!mayPass([...failed.values()])) break;
+    }
+    return { ok: false, problems: worstFirst([...failed.values()]) };
+  };
+
   const link: Link = {
+    traffic,
     targets: () => [...targets].sort((a, b) => Number(b === last) - Number(a === last)),
     async ask(kind, fields = {}, options = {}) {
-      const { timeoutMs = READ_MS, attempts = 1 } = options;
-      const own = options.targets ?? link.targets();
-      const reply = crypto.boxKeys();
-      const request = signStatement(crypto, "request", completeRequest(peer, kind, reply.publicKey, fields), [signer]);
-      const failed = new Map<string, Problem>();
-      for (let round = 0; round < attempts; round += 1) {
-        if (round > 0) await pause(BETWEEN_MS * 2 ** Math.min(round, 3));
-        for (const target of own) {
-          const result = await attempt(request, reply, target, timeoutMs);
-          if (result.ok) {
-            if (options.targets === undefined) last = target;
-            return result;
-          }
-          for (const one of result.problems) failed.set(`${one.code} ${one.path}`, one);
-        }
-        if (!mayPass([...failed.values()])) break;
-      }
-      return { ok: false, problems: worstFirst([...failed.values()]) };
+      const first = await rounds(kind, { trust: [...papers], ...fields }, options);
+      const unknown = !first.ok && first.problems.some((one) => one.code === "link.refused");
+      const more = peer.papers ?? [];
+      if (!unknown || fields.trust !== undefined || papers.length > 0 || more.length === 0) return first;
+      const second = await rounds(kind, { ...fields, trust: [...more] }, options);
+      if (second.ok) papers = more;
+      return second.ok ? second : first;
     },
     async get(kind, fields, options) {
       const reply = await link.ask(kind, fields, options);
@@ -210,6 +239,9 @@ function completeRequest(peer: Peer, kind: Request["kind"], replyKey: Uint8Array
     limit: 0,
     networks: [],
     revoke: new Uint8Array(),
+    delta: null,
+    fresh: false,
+    wait_s: 0,
     ...fields,
   };
 }

@@ -15,6 +15,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import("./commands/check.ts")).check,
   plan: async () => (await import("./commands/push.ts")).plan,
   push: async () => (await import("./commands/push.ts")).push,
+  "bundle show": async () => (await import("./commands/bundle.ts")).bundleShow,
+  cosign: async () => (await import("./commands/bundle.ts")).cosign,
+  sign: async () => (await import("./commands/bundle.ts")).cosign,
   confirm: async () => (await import("./commands/confirm.ts")).confirm,
   rollback: async () => (await import("./commands/confirm.ts")).rollback,
   status: async () => (await import("./commands/status.ts")).status,
@@ -29,6 +32,17 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   "router keys": async () => (await import("./commands/router.ts")).routerKeys,
   "router list": async () => (await import("./commands/router.ts")).routerList,
   "operator lane": async () => (await import("./commands/operator.ts")).operatorLane,
+  "operator new": async () => (await import("./commands/operator-new.ts")).operatorNew,
+  "operator add": async () => (await import("./commands/operator-roster.ts")).operatorAdd,
+  "operator remove": async () => (await import("./commands/operator-roster.ts")).operatorRemove,
+  "operator list": async () => (await import("./commands/operator-roster.ts")).operatorList,
+  "operator revoke": async () => (await import("./commands/operator-revoke.ts")).operatorRevoke,
+  "trust show": async () => (await import("./commands/trust.ts")).trustShow,
+  "trust propose": async () => (await import("./commands/trust-propose.ts")).trustPropose,
+  "trust sign": async () => (await import("./commands/trust.ts")).trustSign,
+  "trust apply": async () => (await import("./commands/trust-apply.ts")).trustApply,
+  "trust rotate": async () => (await import("./commands/trust-rotate.ts")).trustRotate,
+  verify: async () => (await import("./commands/verify.ts")).verify,
   explain: async () => (await import("./commands/explain.ts")).explain,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   completion: async () => (await import("./commands/completion.ts")).completion,
@@ -121,8 +135,8 @@ export async function start(words: readonly string[]): Promise<never> {
     );
     process.exitCode = 1;
   }
-  // Everything is written before the end; nothing is left that could hold the process.
-  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  // Everything is written before the end, into a slow pipe too; nothing is left that could hold the process.
+  await new Promise<void>((resolve) => process.stdout.end(() => resolve()));
   process.exit();
 }
 

@@ -31,8 +31,10 @@ export type Voice = {
   say(text: string): void;
   /** Announces a wait that lasts over a second; call the result when it is over. */
   progress(what: string): () => void;
-  /** A question that only a person may answer. Codes cli.not_a_terminal, cli.declined. */
-  ask(question: string, flag: string): Promise<Result<void>>;
+  /**
+   * A question that only a person may answer: with yes, or by typing `word`. Codes cli.not_a_terminal, cli.declined.
+   */
+  ask(question: string, flag: string, word?: string): Promise<Result<void>>;
 };
 
 const SECOND_MS = 1000;
@@ -66,15 +68,16 @@ async function readLine(): Promise<string> {
   }
 }
 
-async function askPerson(question: string, flag: string): Promise<Result<void>> {
+async function askPerson(question: string, flag: string, word?: string): Promise<Result<void>> {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
     const detail = `"${question}" needs a person at a terminal; in scripts give ${flag}`;
     return { ok: false, problems: [problem("cli.not_a_terminal", "", detail)] };
   }
-  process.stderr.write(`${question} [yes/no] `);
+  process.stderr.write(word === undefined ? `${question} [yes/no] ` : `${question} `);
   const line = (await readLine()).trim().toLowerCase();
-  if (line === "yes" || line === "y") return { ok: true, value: undefined };
-  return { ok: false, problems: [problem("cli.declined", "", "the answer was not yes")] };
+  const accepted = word === undefined ? ["yes", "y"] : [word];
+  if (accepted.includes(line)) return { ok: true, value: undefined };
+  return { ok: false, problems: [problem("cli.declined", "", `the answer was not ${word ?? "yes"}`)] };
 }
 
 /** Under --json the lines of progress stay away: whoever reads the object has no use for them. */

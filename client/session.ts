@@ -12,14 +12,22 @@ import type { Status } from "../schemas/report.ts";
 import type { RosterRouter } from "../schemas/trust.ts";
 import { type Args, usageError } from "./args.ts";
 import { type OperatorKeys, openOperator } from "./keys.ts";
-import { type AskOptions, createLink, type Link, parseTarget, type Target, targetName } from "./link.ts";
+import { type AskOptions, createLink, type Link, parseTarget, type Target, type Traffic, targetName } from "./link.ts";
 import type { Voice } from "./out.ts";
 import { passphraseOf } from "./passphrase.ts";
 import { stateFolder } from "./places.ts";
-import { fetchReceipts, type Kept, keepPlace, lastPlace, type Memory, readMemory } from "./receipts-file.ts";
+import {
+  fetchReceipts,
+  type Kept,
+  keepPlace,
+  keepReceipts,
+  lastPlace,
+  type Memory,
+  readMemory,
+} from "./receipts-file.ts";
 import { readSite, type Site } from "./site/site.ts";
 import { loadCrypto } from "./sodium.ts";
-import { activeRouter, readTrustDocs, type TrustChain } from "./trust-docs.ts";
+import { activeRouter, papers, readTrustDocs, type TrustChain } from "./trust-docs.ts";
 
 export type Context = { readonly args: Args; readonly voice: Voice; readonly json: boolean };
 
@@ -89,14 +97,21 @@ function targetsOf(home: Home, router: string, first: readonly Target[]): readon
   return targets.filter((target) => !seen.has(targetName(target)) && seen.add(targetName(target)));
 }
 
-function linkOf(home: Home, router: RosterRouter, operator: OperatorKeys, targets: readonly Target[]): Link {
+function linkOf(
+  home: Home,
+  router: RosterRouter,
+  operator: OperatorKeys,
+  targets: readonly Target[],
+  traffic?: Traffic,
+): Link {
   const peer = {
     networkId: home.chain.view.root.message.network_id,
     routerId: router.router_id,
     signKey: router.sign_key,
     sealKey: router.seal_key,
+    papers: papers(home.chain),
   };
-  return createLink(home.crypto, peer, operator.sign, targets);
+  return createLink(home.crypto, peer, operator.sign, targets, traffic);
 }
 
 /**
@@ -107,7 +122,7 @@ export function underIntent(session: Session, intent: Intent): Session {
   const home = { ...session, intent };
   if (session.pinned) return home;
   const targets = targetsOf(home, session.router.id, session.link.targets());
-  return { ...home, link: linkOf(home, session.router, session.operator, targets) };
+  return { ...home, link: linkOf(home, session.router, session.operator, targets, session.link.traffic) };
 }
 
 /** Opens the operator's keys and makes the link; sends nothing. `routerName` instead of --router. */
@@ -117,12 +132,23 @@ export async function openSession(context: Context, routerName?: string): Promis
 }
 
 /** As openSession, for a home that is open already. */
-export async function sessionOf({ args }: Context, home: Home, routerName?: string): Promise<Result<Session>> {
-  const { crypto } = home;
+export async function sessionOf(context: Context, home: Home, routerName?: string): Promise<Result<Session>> {
+  const { args } = context;
   const router = chooseRouter(home, routerName ?? args.one("router"));
   if (!router.ok) return router;
-  const operator = await openOperator(crypto, home.owner, args.one("as"), passphraseOf(args));
-  if (!operator.ok) return operator;
+  const operator = await openOperator(home.crypto, home.owner, args.one("as"), passphraseOf(args));
+  return operator.ok ? sessionFor(context, home, operator.value, router.value.id) : operator;
+}
+
+/** The session of an operator whose keys are open already, with one router by name. */
+export function sessionFor(
+  { args }: Pick<Context, "args">,
+  home: Home,
+  operator: OperatorKeys,
+  routerName: string,
+): Result<Session> {
+  const router = chooseRouter(home, routerName);
+  if (!router.ok) return router;
   const folder = stateFolder(home.network, router.value.id, router.value.incarnation);
   const memory = readMemory(folder);
   if (!memory.ok) return memory;
@@ -134,17 +160,33 @@ export async function sessionOf({ args }: Context, home: Home, routerName?: stri
   }
   const last = parseTarget(lastPlace(folder) ?? "", port);
   const targets = given === undefined ? targetsOf(home, router.value.id, last === undefined ? [] : [last]) : [given];
-  const link = linkOf(home, router.value, operator.value, targets);
+  const link = linkOf(home, router.value, operator, targets);
   const pinned = given !== undefined;
-  return done({ ...home, router: router.value, operator: operator.value, link, pinned, memory: memory.value });
+  return done({ ...home, router: router.value, operator, link, pinned, memory: memory.value });
 }
 
-export type Standing = { readonly status: Status; readonly kept: Kept };
+/** A challenge of the router and when it came, by performance.now(); no bytes: none. */
+export type Challenge = { readonly bytes: Uint8Array; readonly atMs: number };
+
+export const NO_CHALLENGE: Challenge = { bytes: new Uint8Array(), atMs: 0 };
+
+export type Standing = { readonly status: Status; readonly kept: Kept; readonly challenge: Challenge };
+
+/** What comes along with a status: each peer, which is large on a large site; a challenge for the next directive. */
+type Along = { readonly peers?: boolean; readonly fresh?: boolean };
+
+/** What `limit` of a status request says. */
+const PEERS = { none: 0, all: 256 } as const;
 
 /** How the router stands now, with every receipt fetched and the chain checked. */
-export async function askStatus(session: Session, options: AskOptions = { attempts: 2 }): Promise<Result<Standing>> {
+export async function askStatus(
+  session: Session,
+  options: AskOptions = { attempts: 2 },
+  { peers = false, fresh = false }: Along = {},
+): Promise<Result<Standing>> {
   const { crypto, router, link, memory } = session;
-  const reply = await link.ask("status", {}, options);
+  const fields = { limit: peers ? PEERS.all : PEERS.none, fresh, from_index: memory.head.index + 1n };
+  const reply = await link.ask("status", fields, options);
   if (!reply.ok) return reply;
   const { message } = reply.value.answer;
   if (message.status === null) {
@@ -153,6 +195,13 @@ export async function askStatus(session: Session, options: AskOptions = { attemp
       : { ok: false, problems: [{ code: message.code, path: "", detail: "the router says no more" }] };
   }
   keepPlace(memory.folder, targetName(reply.value.target));
-  const kept = await fetchReceipts(crypto, router.sign_key, link, memory, message.status);
-  return kept.ok ? done({ status: message.status, kept: kept.value }) : kept;
+  // The log may have grown while the router looked at its kernel: only what the status speaks of is compared with it.
+  const known = Number(message.status.log_index - memory.head.index);
+  const along = keepReceipts(crypto, router.sign_key, memory, message.receipts.slice(0, Math.max(0, known)));
+  if (!along.ok) return along;
+  const kept = await fetchReceipts(crypto, router.sign_key, link, along.value.memory, message.status);
+  if (!kept.ok) return kept;
+  const came = [...along.value.fresh, ...kept.value.fresh];
+  const challenge = { bytes: message.challenge, atMs: performance.now() };
+  return done({ status: message.status, kept: { memory: kept.value.memory, fresh: came }, challenge });
 }

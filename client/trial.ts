@@ -11,7 +11,7 @@ import { done, type Problem, problem, type Result, refuse } from "../schemas/pro
 import type { Lane, Receipt, Status } from "../schemas/report.ts";
 import { parseTarget, type Target, targetName } from "./link.ts";
 import type { Voice } from "./out.ts";
-import type { Memory } from "./receipts-file.ts";
+import { type Kept, keepReceipts, type Memory } from "./receipts-file.ts";
 import { apiPort, askStatus, type Session } from "./session.ts";
 
 export type Pending = { readonly nonce: Uint8Array; readonly remainingMs: number; readonly lanes: readonly Lane[] };
@@ -28,9 +28,13 @@ const SLOW_POLL_MS = 1000;
 const ASK_MS = 5000;
 /** A dead address among several must not eat the window. */
 const LOOK_MS = 3000;
+/** How long the router may hold an answer back; well within LOOK_MS, and short beside the shortest window. */
+const LISTEN_S = 2;
+/** Every so often the router is asked how it stands: it may not have taken the directive at all. */
+const LOOK_EVERY = 4;
 /** A receipt follows the decision at once; this is for a slow disk. */
 const GRACE_MS = 15_000;
-/** A confirm fills a packet as other traffic does, so that a path that drops full packets is not called good. */
+/** Where a lane changed a confirm fills a packet as other traffic does: a path that drops those is not called good. */
 const PADDING = 700;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -38,20 +42,51 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const FINAL: readonly Receipt["outcome"][] = ["confirmed", "rolled_back", "unchanged", "needs_hands", "refused"];
 
 /** Receipts of one directive are looked for in what came since it was submitted. */
-export type Watch = { readonly digest: Uint8Array; memory: Memory; readonly seen: Opened<"receipt">[] };
+export type Watch = {
+  readonly digest: Uint8Array;
+  memory: Memory;
+  readonly seen: Opened<"receipt">[];
+  readonly isNew: boolean; // submitted just now: its receipts are still to come
+};
 
 /** Starts looking for receipts about a directive (its statement digest), after those that are kept already. */
-export const watch = (digest: Uint8Array, memory: Memory): Watch => ({ digest, memory, seen: [] });
+export const watch = (digest: Uint8Array, memory: Memory, isNew = false): Watch => ({
+  ...{ digest, memory, seen: [], isNew },
+});
+
+/** Takes what came into the memory of a watch; how it ended, if that is among it. */
+function remember(watched: Watch, kept: Kept): Receipt | undefined {
+  watched.memory = kept.memory;
+  watched.seen.push(...kept.fresh.filter((one) => equalBytes(one.message.directive_digest, watched.digest)));
+  return watched.seen.findLast((one) => FINAL.includes(one.message.outcome))?.message;
+}
+
+/**
+ * What the log says next, over a new connection; undefined when it says nothing of the directive within a moment. The
+ * router holds the answer back until there is a receipt, which is less on the wire than to ask how it is again and again.
+ */
+async function listen(session: Session, watched: Watch): Promise<Result<Progress | undefined>> {
+  const { crypto, router, link } = session;
+  const fields = { from_index: watched.memory.head.index + 1n, limit: 16, wait_s: LISTEN_S };
+  const answer = await link.get("receipts", fields, { timeoutMs: LOOK_MS });
+  if (!answer.ok) return answer;
+  const kept = keepReceipts(crypto, router.sign_key, watched.memory, answer.value.receipts);
+  if (!kept.ok) return kept;
+  const final = remember(watched, kept.value);
+  if (final !== undefined) return done({ kind: "ended", receipt: final });
+  const trial = watched.seen.findLast((one) => one.message.outcome === "trial")?.message;
+  if (trial === undefined) return done(undefined);
+  const { nonce, window_s, lanes } = trial;
+  return done({ kind: "pending", trial: { nonce, remainingMs: window_s * 1000, lanes } });
+}
 
 /** One look, over a new connection. */
 export async function look(session: Session, watched: Watch): Promise<Result<Progress>> {
   const standing = await askStatus({ ...session, memory: watched.memory }, { timeoutMs: LOOK_MS });
   if (!standing.ok) return standing;
   const { status, kept } = standing.value;
-  watched.memory = kept.memory;
-  watched.seen.push(...kept.fresh.filter((one) => equalBytes(one.message.directive_digest, watched.digest)));
-  const final = watched.seen.findLast((one) => FINAL.includes(one.message.outcome));
-  if (final !== undefined) return done({ kind: "ended", receipt: final.message });
+  const final = remember(watched, kept);
+  if (final !== undefined) return done({ kind: "ended", receipt: final });
   const { pending } = status;
   if (pending === null || !equalBytes(pending.directive_digest, watched.digest))
     return done({ kind: "unknown", status });
@@ -74,15 +109,18 @@ export async function awaitTrial(
 ): Promise<Result<Exclude<Progress, { kind: "applying" }>>> {
   const stop = voice.progress(`${session.router.id} applies`);
   const end = performance.now() + limitMs;
-  let untaken = 0;
+  let untakenSince = Number.POSITIVE_INFINITY;
   try {
-    while (performance.now() < end) {
-      const seen = await look(session, watched);
+    for (let round = 1; performance.now() < end; round += 1) {
+      const listening = watched.isNew && round % LOOK_EVERY !== 0;
+      const seen = listening ? await listen(session, watched) : await look(session, watched);
       if (!seen.ok && !isLinkTrouble(seen.problems)) return seen;
-      if (seen.ok && (seen.value.kind === "pending" || seen.value.kind === "ended")) return done(seen.value);
+      const now = seen.ok ? seen.value : undefined;
+      if (now?.kind === "pending" || now?.kind === "ended") return done(now);
       // Its receipt may be a moment behind the end of the trial; silence about it for long means that it never came.
-      untaken = seen.ok && seen.value.kind === "unknown" ? untaken + 1 : 0;
-      if (untaken > GRACE_MS / POLL_MS / 2 && seen.ok && seen.value.kind === "unknown") return done(seen.value);
+      if (now?.kind === "unknown") untakenSince = Math.min(untakenSince, performance.now());
+      else if (now !== undefined) untakenSince = Number.POSITIVE_INFINITY;
+      if (now?.kind === "unknown" && performance.now() - untakenSince > GRACE_MS / 2) return done(now);
       await pause(POLL_MS);
     }
     return refuse("link.state_unknown", session.router.id, `no answer for ${Math.round(limitMs / 1000)} s`);
@@ -114,7 +152,13 @@ export async function awaitEnd(
   }
 }
 
-function confirmOf(session: Session, digest: Uint8Array, nonce: Uint8Array, verdict: Confirm["verdict"]): Uint8Array {
+function confirmOf(
+  session: Session,
+  digest: Uint8Array,
+  nonce: Uint8Array,
+  verdict: Confirm["verdict"],
+  padding: number,
+): Uint8Array {
   const message: Confirm = {
     network_id: session.chain.view.root.message.network_id,
     router_id: session.router.router_id,
@@ -122,7 +166,7 @@ function confirmOf(session: Session, digest: Uint8Array, nonce: Uint8Array, verd
     directive_digest: digest,
     nonce,
     verdict,
-    padding: new Uint8Array(PADDING),
+    padding: new Uint8Array(padding),
   };
   return signStatement(session.crypto, "confirm", message, [session.operator.sign]).envelope;
 }
@@ -142,7 +186,7 @@ function laneTargets(session: Session, lane: string): readonly Target[] {
 
 export type Confirmed = { readonly receipt: Receipt; readonly tried: readonly Problem[] };
 
-type Said = { readonly receipt: Receipt | undefined; readonly problems: readonly Problem[] };
+type Said = { readonly receipt: Opened<"receipt"> | undefined; readonly problems: readonly Problem[] };
 
 /** Sends the confirm to one place. The answer carries the receipt once the trial is decided. */
 async function confirmAt(session: Session, target: Target, confirm: Uint8Array): Promise<Said> {
@@ -153,7 +197,7 @@ async function confirmAt(session: Session, target: Target, confirm: Uint8Array):
   const own = opened?.ok && opened.value.signers.every((key) => equalBytes(key, session.router.sign_key));
   const path = targetName(target);
   const said = code === "" ? [] : problems.length > 0 ? problems : [{ code, path, detail: "the router's answer" }];
-  return { receipt: own ? opened.value.message : undefined, problems: said };
+  return { receipt: own ? opened.value : undefined, problems: said };
 }
 
 /**
@@ -167,7 +211,8 @@ export async function confirmTrial(
   voice: Voice,
 ): Promise<Result<Confirmed>> {
   const end = performance.now() + trial.remainingMs;
-  const confirm = confirmOf(session, watched.digest, trial.nonce, "commit");
+  const padding = trial.lanes.some((lane) => lane.changed) ? PADDING : 0;
+  const confirm = confirmOf(session, watched.digest, trial.nonce, "commit", padding);
   const stop = voice.progress(`confirming on ${session.router.id}`);
   let lanes = unproven(trial.lanes);
   let said = "";
@@ -179,10 +224,11 @@ export async function confirmTrial(
       for (const lane of ["", ...lanes]) {
         for (const target of laneTargets(session, lane)) {
           const { receipt, problems } = await confirmAt(session, target, confirm);
-          if (receipt !== undefined && FINAL.includes(receipt.outcome)) {
-            // Fetched as well, so that the chain on this machine has it.
-            await look(session, watched);
-            return done({ receipt, tried: round });
+          if (receipt !== undefined && FINAL.includes(receipt.message.outcome)) {
+            // Into the chain on this machine: it is the next entry, or there are more to fetch.
+            const kept = keepReceipts(session.crypto, session.router.sign_key, watched.memory, [receipt.envelope]);
+            if (!kept.ok) await look(session, watched);
+            return done({ receipt: receipt.message, tried: round });
           }
           round.push(...problems);
         }
@@ -209,7 +255,7 @@ const unproven = (lanes: readonly Lane[]): readonly string[] =>
 
 /** Takes the pending trial back at once, and waits for the receipt. */
 export async function abortTrial(session: Session, watched: Watch, voice: Voice): Promise<Result<Receipt>> {
-  const confirm = confirmOf(session, watched.digest, new Uint8Array(32), "abort");
+  const confirm = confirmOf(session, watched.digest, new Uint8Array(32), "abort", 0);
   const answer = await session.link.ask("confirm", { confirm }, { attempts: 3 });
   if (!answer.ok) return answer;
   const { code, problems } = answer.value.answer.message;

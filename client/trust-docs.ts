@@ -6,6 +6,7 @@ import type { BoxKeys, Crypto, SignKeys } from "../agent/core/crypto.ts";
 import { type Opened, signStatement } from "../agent/core/dsse.ts";
 import { acceptRoot, acceptRoster, type TrustView } from "../agent/core/trust.ts";
 import { equalBytes, toBase64 } from "../schemas/digest.ts";
+import { limits } from "../schemas/limits.ts";
 import { done, type Result, refuse } from "../schemas/problem.ts";
 import type { Roster, RosterRouter } from "../schemas/trust.ts";
 import type { OperatorKeys } from "./keys.ts";
@@ -89,17 +90,24 @@ export type TrustChain = {
   readonly view: TrustView; // the last of both
 };
 
-/** Reads and checks the chain in trust/. Codes cli.no_trust, site.*, trust.*, wire.*. */
-export function readTrustDocs(crypto: Crypto, folder: string): Result<TrustChain> {
-  const rootFiles = readTrustChain(folder, "root");
-  if (!rootFiles.ok) return rootFiles;
+/**
+ * Reads and checks the chain in trust/. `roots`: only so many of its roots, for a new one whose roster is not there
+ * yet. Codes cli.no_trust, cli.trust_half, site.*, trust.*, wire.*.
+ */
+export function readTrustDocs(crypto: Crypto, folder: string, roots?: number): Result<TrustChain> {
+  const all = readTrustChain(folder, "root");
+  if (!all.ok) return all;
+  return chainOf(crypto, folder, all.value.slice(0, roots));
+}
+
+function chainOf(crypto: Crypto, folder: string, rootFiles: readonly Uint8Array[]): Result<TrustChain> {
   const rosterFiles = readTrustChain(folder, "roster");
   if (!rosterFiles.ok) return rosterFiles;
-  if (rootFiles.value.length === 0 || rosterFiles.value.length === 0) {
+  if (rootFiles.length === 0 || rosterFiles.value.length === 0) {
     return refuse("cli.no_trust", "trust", "there is no root and roster in this folder");
   }
   const roots: Opened<"root">[] = [];
-  for (const bytes of rootFiles.value) {
+  for (const bytes of rootFiles) {
     const next = acceptRoot(crypto, roots.at(-1) ?? null, bytes);
     if (!next.ok) return next;
     roots.push(next.value);
@@ -112,7 +120,7 @@ export function readTrustDocs(crypto: Crypto, folder: string): Result<TrustChain
   }
   const [root, roster] = [roots.at(-1)!, rosters.at(-1)!];
   if (!equalBytes(roster.message.root_digest, root.digest)) {
-    return refuse("trust.view", "trust", "the newest root needs a roster of its own");
+    return refuse("cli.trust_half", `trust/root.${root.message.version}.dsse`, "the roster that names it is missing");
   }
   return done({ roots, rosters, view: { root, roster } });
 }
@@ -128,24 +136,20 @@ function acceptNextRoster(
   return results.find((result) => result.ok) ?? results[0]!;
 }
 
-/** Roster N+1: N with changes, signed by ADMIN. */
+/** Roster N+1 under a root: N with changes, unsigned. */
 export function nextRoster(
-  crypto: Crypto,
-  view: TrustView,
-  change: Pick<Roster, "routers" | "consumed_tokens">,
-  admin: SignKeys,
+  { root, roster }: { readonly root: Pick<Opened<"root">, "digest">; readonly roster: Opened<"roster"> },
+  change: Partial<Pick<Roster, "operators" | "routers" | "consumed_tokens">>,
   issuedAt: bigint,
-): Opened<"roster"> {
-  const before = view.roster;
-  const message: Roster = {
-    ...before.message,
+): Roster {
+  return {
+    ...roster.message,
     ...change,
-    version: before.message.version + 1,
-    prev_digest: before.digest,
-    root_digest: view.root.digest,
+    version: roster.message.version + 1,
+    prev_digest: roster.digest,
+    root_digest: root.digest,
     issued_at: issuedAt,
   };
-  return signStatement(crypto, "roster", message, [admin]);
 }
 
 /** What a router lacks that holds root and roster of these digests; undefined when it holds something newer. */
@@ -159,6 +163,15 @@ export function trustUpdates(
   };
   const [roots, rosters] = [after(chain.roots, held.root), after(chain.rosters, held.roster)];
   return roots === undefined || rosters === undefined ? undefined : [...roots, ...rosters];
+}
+
+/**
+ * What tells a router of an operator that it has not heard of, whatever it holds: as much of the end of both chains as
+ * one request takes. Most of it are rosters, which change more often.
+ */
+export function papers({ roots, rosters }: TrustChain): readonly Uint8Array[] {
+  const some = roots.slice(1).slice(-limits.trustUpdates / 4);
+  return [...some, ...rosters.slice(some.length - limits.trustUpdates)].map((one) => one.envelope);
 }
 
 /** The unit that is this router now. */

@@ -2,33 +2,11 @@
  * Every verb of the CLI with its flags, in one table: help texts, the reading of the command line and shell completion
  * all come from here, so they cannot differ.
  */
-import type { ExitCode } from "./out.ts";
+import { AT, COMMON, type Flag, flag, KEYS, LOCK, ROUTER, SITE, type Verb } from "./usage-flags.ts";
+import { trustVerbs } from "./usage-trust.ts";
 
-export type Flag = {
-  readonly name: string;
-  readonly value: string; // what stands after it; "" for a switch
-  readonly text: string;
-  readonly many?: true;
-};
+export type { Flag, Verb } from "./usage-flags.ts";
 
-export type Verb = {
-  readonly name: string; // "client add"
-  readonly operands: string; // "NAME [MORE]"
-  readonly sentence: string;
-  readonly about?: string;
-  readonly flags: readonly Flag[];
-  readonly exits: readonly ExitCode[]; // beside 0, 1 and 2, which every verb has
-  readonly json: string; // fields of its object, beside verb, exit and problems
-};
-
-const flag = (name: string, value: string, text: string): Flag => ({ name, value, text });
-
-const COMMON = [flag("json", "", "print one JSON object on stdout"), flag("help", "", "print this text")];
-const SITE = [flag("site", "FOLDER", "the site (default: the current folder)"), ...COMMON];
-const LOCK = flag("passphrase-file", "FILE", "passphrase of the key files, mode 0600 (default: ask at the terminal)");
-const KEYS = [flag("as", "HOLDER", "whose keys, where this machine has several"), LOCK];
-const ROUTER = flag("router", "ID", "which router, where the site has several");
-const AT = flag("at", "ADDRESS", "dial this address, ADDRESS:PORT or socket only");
 const ASKING = [ROUTER, AT, ...KEYS, ...SITE];
 const WINDOW = flag("window", "SECONDS", "confirm window, 10 to 3600 (default: the intent's)");
 const NOTE = flag("note", "TEXT", "a note in the directive and its receipts");
@@ -40,6 +18,10 @@ const PUSHING = [
   ...[WINDOW, NOTE, UNPROVEN],
 ];
 const PAST = [flag("offline", "", "only what is kept on this machine"), ...ASKING];
+
+const SIGNING = [flag("yes", "", "sign without asking"), ...KEYS, ...SITE];
+const REVIEW =
+  "file, router, generation, parent, directive, risk_class, signed_by, needed, missing, may_sign, note, commit,\n  window_s, accept_unproven, beacon, max_age_s, desired_digest, proven, compared_with, intent_changes and\n  inventory_changes [{path, before, after}], claimed_plan, next";
 
 export const verbs: readonly Verb[] = [
   {
@@ -78,16 +60,46 @@ export const verbs: readonly Verb[] = [
     sentence: "Show what a push would change, as the router computes it from its kernel.",
     flags: [flag("detailed-exitcode", "", "exit 8 when there are changes"), WINDOW, NOTE, UNPROVEN, ...ASKING],
     exits: [3, 5, 8],
-    json: "router, generation, steps, plan, plan_digest, window_s, lanes_to_prove",
+    json: "router, generation, risk_class, risk_reasons, steps, plan, plan_digest, window_s, lanes_to_prove",
   },
   {
     name: "push",
     operands: "",
     sentence: "Sign the site, apply it as a trial, confirm through the new rules.",
-    about: "The router undoes a trial that nobody confirms within the window, by itself.",
-    flags: [...PUSHING, ...ASKING],
+    about:
+      "The router undoes a trial that nobody confirms within the window, by itself. With --propose it writes a bundle\nfor others to sign and changes nothing; with --bundle it takes such a file to the router as it is.",
+    flags: [
+      flag("propose", "FILE", "write a bundle that others sign, instead of applying"),
+      flag("max-age", "SECONDS", "how long the bundle is good (default: a day; routine at most 7 days, others a day)"),
+      flag("bundle", "FILE", "apply this bundle, signed by enough holders"),
+      ...[...PUSHING, ...ASKING],
+    ],
     exits: [3, 4, 5, 6, 8],
-    json: "those of plan, and outcome, index, cause, confirmed_by, confirmed_lane, lanes, receipt_problems",
+    json: "those of plan, and outcome, index, cause, confirmed_by, confirmed_lane, lanes, receipt_problems,\n  bytes_sent, bytes_received; with --propose file, signed_by, needed, missing, may_sign, max_age_s, next;\n  with --bundle those of bundle show; after somebody else came first came_first {generation, holders, outcome,\n  remaining_ms, note, commit, plan}",
+  },
+  {
+    name: "bundle show",
+    operands: "FILE",
+    sentence: "Show and prove a bundle before signing it: who signed, what changes, what holds. Offline.",
+    flags: SITE,
+    exits: [3],
+    json: REVIEW,
+  },
+  {
+    name: "cosign",
+    operands: "FILE",
+    sentence: "Add your signature to a bundle, after the same look as bundle show.",
+    flags: SIGNING,
+    exits: [3],
+    json: REVIEW,
+  },
+  {
+    name: "sign",
+    operands: "FILE",
+    sentence: "The same as cosign.",
+    flags: SIGNING,
+    exits: [3],
+    json: REVIEW,
   },
   {
     name: "confirm",
@@ -231,6 +243,25 @@ export const verbs: readonly Verb[] = [
     ],
     exits: [3],
     json: "router, holder, address, router_address, ports, public_key, endpoint; with --conf port, config",
+  },
+  ...trustVerbs,
+  {
+    name: "verify",
+    operands: "",
+    sentence: "Judge one file offline, as a router or its operator in a given state would.",
+    about:
+      "DIR holds state.json (docs/bundle-format.md). Prints the code, or ok, and the SHA-256 of the state that\nfollows; a refusal changes nothing.",
+    flags: [
+      flag("state", "DIR", "the folder of state.json"),
+      flag("boottime", "MS", "milliseconds since the router's boot"),
+      flag("now", "T", "wall clock in unix seconds, or none; decides nothing"),
+      flag("in", "FILE", "the file to judge"),
+      flag("kind", "KIND", "what it is (default: what its envelope says); bundle, intent, inventory, secrets"),
+      flag("write", "", "store the state that follows"),
+      ...COMMON,
+    ],
+    exits: [3],
+    json: "code, state_digest",
   },
   {
     name: "explain",

@@ -7,8 +7,12 @@ import { gitState } from "../git.ts";
 import { keyPath, localHolders, readKeyHead } from "../keys.ts";
 import { type Ending, finished, refused, table } from "../out.ts";
 import { keyFolder, stateFolder } from "../places.ts";
+import { isComplete, needLines, openOnes, type Proposal, readProposals } from "../proposals.ts";
 import { keptReceipts, readMemory } from "../receipts-file.ts";
+import { readRevocations } from "../revocations.ts";
+import { rolePaths } from "../role-keys.ts";
 import { askStatus, type Context, type Home, openHome, sessionOf } from "../session.ts";
+import { entryOf } from "../trust-change.ts";
 
 type Finding = { readonly state: "ok" | "warn" | "FAIL"; readonly what: string; readonly text: string };
 type Look = { readonly findings: readonly Finding[]; readonly problems: readonly Problem[] };
@@ -41,6 +45,31 @@ function lookAtKeys(home: Home): readonly Look[] {
     looks.push(warn("recovery", `${keyPath(network, "recovery")} is still here: move it to another place`));
   } else looks.push(good("recovery", "recovery.key is not on this machine"));
   return looks;
+}
+
+/** Proposals that wait, keys that took themselves back, and files that a rotation left. */
+function lookAtTrust(home: Home): readonly Look[] {
+  const { crypto, folder, chain, network } = home;
+  const open = readProposals(crypto, folder, chain);
+  const revoked = readRevocations(home);
+  const waits = (one: Proposal): Look =>
+    warn("trust", `${one.name} waits: ${isComplete(one) ? "holdfast trust apply" : needLines(one).join("; ")}`);
+  const still = (revoked.ok ? revoked.value : []).flatMap(({ key }) => {
+    const entry = entryOf(chain.view.roster.message.operators, key);
+    return entry?.status === "active" ? [entry.holder] : [];
+  });
+  const aside = (["root", "admin", "recovery"] as const).flatMap((role) =>
+    rolePaths(network, role).filter((path) => path !== keyPath(network, role)),
+  );
+  const busy = open.ok && openOnes(open.value).length > 0;
+  return [
+    ...(open.ok ? openOnes(open.value).map(waits) : [bad("trust", open.problems)]),
+    ...(open.ok ? open.value.stale.map((name) => warn("trust", `${name} was overtaken: delete it`)) : []),
+    ...(revoked.ok ? [] : [bad("operators", revoked.problems)]),
+    ...still.map((holder) => warn("operators", `${holder} took the key back: holdfast operator remove ${holder}`)),
+    // The one that is put aside signs until the new root is in force.
+    ...(busy ? [] : aside.map((path) => warn("keys", `${path} was put aside by a rotation: move it to another place`))),
+  ];
 }
 
 function lookAtGit(home: Home): Look {
@@ -104,6 +133,7 @@ export async function doctor(context: Context): Promise<Ending> {
       "trust",
       `root ${home.chain.view.root.message.version}, roster ${home.chain.view.roster.message.version}, chain whole`,
     ),
+    ...lookAtTrust(home),
     ...lookAtKeys(home),
     lookAtGit(home),
     ...lookAtReceipts(home),

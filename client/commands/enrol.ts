@@ -14,17 +14,20 @@ import { limits } from "../../schemas/limits.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
 import type { EnrolRequest, EnrolToken, RosterRouter } from "../../schemas/trust.ts";
 import { type Args, numberOf, usageProblem } from "../args.ts";
-import { fetchKeys } from "../bundle.ts";
-import { type OperatorKeys, openAdmin, openOperator } from "../keys.ts";
+import { sameFingerprint } from "../fingerprints.ts";
+import { type OperatorKeys, openOperator } from "../keys.ts";
 import { createLink, parseTarget, type Target, targetName } from "../link.ts";
 import { type Ending, finished, refused } from "../out.ts";
 import { type Passphrase, passphraseOf } from "../passphrase.ts";
 import { stateFolder, writeWhole } from "../places.ts";
+import { type Proposal, readProposals } from "../proposals.ts";
 import { keepPlace, keepReceipts, readMemory } from "../receipts-file.ts";
+import { fetchKeys } from "../reports.ts";
+import { type Stepped, stepRoster, waitingEnding } from "../roster-step.ts";
 import { apiPort, type Context, type Home, openHome, sessionOf } from "../session.ts";
-import { writeKeyReport, writeTrust } from "../site/trust-files.ts";
+import { writeKeyReport } from "../site/trust-files.ts";
 import { readTokenFile, tokenText } from "../token.ts";
-import { activeRouter, nextRoster, readTrustDocs } from "../trust-docs.ts";
+import { activeRouter } from "../trust-docs.ts";
 
 /** Strangers may fail once in two seconds for long (agent/strangers.ts): an impatient caller would lock itself out. */
 const POLL_MS = 2500;
@@ -126,24 +129,21 @@ async function compare({ args, voice }: Context, id: string, request: EnrolReque
   const shown = fingerprint(request);
   const wanted = args.one("fingerprint");
   if (wanted !== undefined) {
-    const plain = (text: string): string => text.toLowerCase().replace(/[^a-z2-7]/g, "");
-    if (plain(wanted) === plain(shown)) return done(undefined);
+    if (sameFingerprint(wanted, shown)) return done(undefined);
     return refuse("cli.fingerprint", id, `the router that answers has ${shown}`);
   }
   voice.say(`${id} shows the fingerprint\n\n    ${shown}\n`);
   return voice.ask("Is it the one that holdfastd printed on the router?", "--fingerprint");
 }
 
-/** Signs and writes the roster that names the router. */
+/** Signs the roster that names the router: in force at once, or proposed where it needs more people. */
 async function admitRouter(
   home: Home,
   token: EnrolToken,
   request: EnrolRequest,
   passphrase: Passphrase,
-): Promise<Result<Home>> {
-  const admin = await openAdmin(home.crypto, home.owner, passphrase);
-  if (!admin.ok) return admin;
-  const { view } = home.chain;
+): Promise<Result<Stepped>> {
+  const { roster } = home.chain.view;
   const entry: RosterRouter = {
     id: token.router,
     router_id: request.router_id,
@@ -153,15 +153,18 @@ async function admitRouter(
     generation_floor: 0n,
     status: "active",
   };
-  const routers = [...view.roster.message.routers, entry].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const tokens = [...view.roster.message.consumed_tokens, token.token_id].sort(compareBytes);
-  const issuedAt = BigInt(Math.floor(Date.now() / 1000));
-  const roster = nextRoster(home.crypto, view, { routers, consumed_tokens: tokens }, admin.value, issuedAt);
-  const written = writeTrust(home.folder, "roster", roster.message.version, roster.envelope);
-  if (!written.ok) return written;
-  // Read back, so that what is delivered is what the site holds and what the rules of trust accept.
-  const chain = readTrustDocs(home.crypto, home.folder);
-  return chain.ok ? done({ ...home, chain: chain.value }) : chain;
+  const routers = [...roster.message.routers, entry].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const tokens = [...roster.message.consumed_tokens, token.token_id].sort(compareBytes);
+  return stepRoster(home, { routers, consumed_tokens: tokens }, passphrase);
+}
+
+/** The open roster that names this router already: its keys were compared, others have yet to sign. */
+function waitingFor(home: Home, id: string): Result<Proposal | null> {
+  const open = readProposals(home.crypto, home.folder, home.chain);
+  if (!open.ok) return open;
+  const { roster } = open.value;
+  const named = roster?.opened.message.routers.some((one) => one.id === id && one.status === "active") === true;
+  return done(named ? roster : null);
 }
 
 /** Gives the router the roster that names it, and keeps its first receipt and its key report. */
@@ -214,6 +217,10 @@ export async function enrol(context: Context): Promise<Ending> {
   if (!operator.ok) return refused(operator.problems);
   let shown: string | undefined;
   if (activeRouter(home.chain.view, id) === undefined) {
+    const again = `, then holdfast router enrol ${id} again`;
+    const waiting = waitingFor(home, id);
+    if (!waiting.ok) return refused(waiting.problems);
+    if (waiting.value !== null) return waitingEnding(waiting.value, again, { router: id });
     const token = tokenOf(home, wanted.value, operator.value);
     if (!token.ok) return refused(token.problems);
     context.voice.say(`Bring ${tokenFile} to ${id} once, and run there: holdfastd enrol ${id}.token`);
@@ -223,8 +230,11 @@ export async function enrol(context: Context): Promise<Ending> {
     if (!same.ok) return refused(same.problems, { token_file: tokenFile });
     const named = await admitRouter(home, token.value, request.value.message, passphrase);
     if (!named.ok) return refused(named.problems);
-    home = named.value;
     shown = fingerprint(request.value.message);
+    if (named.value.waiting !== null) {
+      return waitingEnding(named.value.waiting, again, { router: id, fingerprint: shown, token_file: tokenFile });
+    }
+    home = named.value.home;
   }
   const router = activeRouter(home.chain.view, id)!;
   const delivered = await deliver(home, wanted.value, router, operator.value);

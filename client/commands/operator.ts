@@ -39,8 +39,9 @@ export async function operatorLane(context: Context): Promise<Ending> {
   const networkId = home.value.chain.view.root.message.network_id;
   const [first, second] = rescuePorts(networkId);
   const port = args.has("second") ? second : first;
+  const laneKey = toBase64(lane.publicKey);
   const addresses = {
-    address: operatorRescueAddress(networkId, holder),
+    address: operatorRescueAddress(networkId, laneKey),
     router_address: routerRescueAddress(networkId, id),
   };
   const fields = {
@@ -48,7 +49,7 @@ export async function operatorLane(context: Context): Promise<Ending> {
     holder,
     ...addresses,
     ports: [first, second],
-    public_key: toBase64(lane.publicKey),
+    public_key: laneKey,
     endpoint,
   };
   if (!args.has("conf")) {
@@ -61,6 +62,6 @@ export async function operatorLane(context: Context): Promise<Ending> {
     return finished(table(rows), fields);
   }
   const privateKey = wireGuardPrivateKey(lane);
-  const conf = laneConfig({ networkId, holder, privateKey, router: id, routerKey, endpoint, port });
+  const conf = laneConfig({ networkId, holder, laneKey, privateKey, router: id, routerKey, endpoint, port });
   return finished(conf, { ...fields, port, config: conf });
 }

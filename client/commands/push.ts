@@ -1,22 +1,41 @@
 /**
  * `push` and `plan`: the router's own plan is shown, and on a yes it is applied as a trial and confirmed through the
- * new rules. `rollback --to` walks the same way with the content of an older generation.
+ * new rules. `rollback --to` walks the same way with the content of an older generation, and `push --propose` ends
+ * in a file that others sign.
  */
 
+import { operatorOf } from "../../agent/core/operators.ts";
+import { coversClass } from "../../agent/core/risk.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
 import type { Receipt } from "../../schemas/report.ts";
+import type { RiskClass } from "../../schemas/trust.ts";
 import { numberOf, usageError } from "../args.ts";
-import { applyBundle, type Bundle, classOf, planBundle, planDigest, prepareBundle, type Wishes } from "../bundle.ts";
+import {
+  applyBundle,
+  type Bundle,
+  classOf,
+  planBundle,
+  planDigest,
+  planText,
+  prepareBundle,
+  riskReasons,
+  type Wishes,
+} from "../bundle.ts";
+import { bundleName } from "../bundle-file.ts";
 import { type Content, siteContent } from "../content.ts";
+import { followTrial } from "../follow.ts";
 import { gitState } from "../git.ts";
+import { trafficFields } from "../link.ts";
 import { type Ending, finished, refused } from "../out.ts";
-import { outcomeEnding } from "../outcome.ts";
 import { keepGeneration } from "../receipts-file.ts";
-import { type Context, openSession, type Session, underIntent } from "../session.ts";
-import { awaitTrial, confirmTrial, lanesOfFlag, type Pending, watch } from "../trial.ts";
+import { isLost, lostEnding } from "../rival.ts";
+import { type Context, openSession, type Session } from "../session.ts";
+import { neededFor, signersAmong } from "../signers.ts";
+import { lanesOfFlag } from "../trial.ts";
+import { carry } from "./carry.ts";
+import { propose, proposeCommand } from "./propose.ts";
 
-const MARGIN_MS = 20_000;
 const SHOWN_PATHS = 5;
 
 /** Warns about what is not committed and returns the commit for the directive: "" when it would be a lie. */
@@ -57,9 +76,12 @@ async function bundleOf(context: Context): Promise<Result<{ session: Session; bu
   return bundle.ok ? done({ session: session.value, bundle: bundle.value }) : bundle;
 }
 
-const planFields = (router: string, plan: Receipt) => ({
+/** Fields of a plan under --json. */
+export const planFields = (router: string, plan: Receipt) => ({
   router,
   generation: plan.generation,
+  risk_class: classOf(plan),
+  risk_reasons: riskReasons(plan),
   steps: plan.steps,
   plan: plan.plan,
   plan_digest: planDigest(plan),
@@ -67,20 +89,40 @@ const planFields = (router: string, plan: Receipt) => ({
   lanes_to_prove: plan.lanes.filter((lane) => lane.changed).map((lane) => lane.name),
 });
 
+/** A refusal of the router; where somebody else was faster, with the screen about that. */
+const ended = (context: Context, session: Session, problems: Parameters<typeof refused>[0], fields = {}) =>
+  isLost(problems) ? lostEnding(context, session, problems, fields) : refused(problems, fields);
+
 /** `holdfast plan` */
 export async function plan(context: Context): Promise<Ending> {
   const opened = await bundleOf(context);
   if (!opened.ok) return refused(opened.problems);
   const { session, bundle } = opened.value;
   const result = await planBundle(bundle, context.voice);
-  if (!result.ok) return refused(result.problems);
-  const changes = result.value.steps > 0;
+  if (!result.ok) return ended(context, session, result.problems);
+  const { plan: said } = result.value;
+  const changes = said.steps > 0;
   const exit = changes && context.args.has("detailed-exitcode") ? 8 : 0;
-  return finished(result.value.plan, planFields(session.router.id, result.value), exit);
+  return finished(planText(said), planFields(session.router.id, said), exit);
+}
+
+/** What is signed already cannot be wished for, and one push goes one way. */
+function pushUsage({ args }: Context): Result<void> {
+  const [bundle, proposal] = [args.has("bundle"), args.has("propose")];
+  if (bundle && proposal) return usageError("Give --propose or --bundle, not both.");
+  const signed = ["note", "window", "accept-unproven", "expect"].filter((name) => bundle && args.has(name));
+  if (signed.length > 0) return usageError(`--${signed[0]} says nothing to --bundle: the directive in it is signed.`);
+  if (!proposal && args.has("max-age")) return usageError("--max-age goes with --propose.");
+  const asks = ["no-confirm"].filter((name) => proposal && args.has(name));
+  return asks.length > 0 ? usageError(`--${asks[0]} says nothing to --propose: nothing is applied.`) : done(undefined);
 }
 
 /** `holdfast push` */
 export async function push(context: Context): Promise<Ending> {
+  const usage = pushUsage(context);
+  if (!usage.ok) return refused(usage.problems);
+  const file = context.args.one("bundle");
+  if (file !== undefined) return carry(context, file);
   const opened = await bundleOf(context);
   if (!opened.ok) return refused(opened.problems);
   return pushBundle(context, opened.value.bundle);
@@ -108,65 +150,49 @@ function expected(plan: Receipt, wanted: string | undefined): Result<void> {
   return refuse("cli.plan_differs", "plan", `it is sha256:${planDigest(plan)}`);
 }
 
+/** Whether this operator may sign the class, and whether that is enough people. Codes trust.class_exceeded, threshold. */
+function mayPush(session: Session, riskClass: RiskClass, next: string): Result<void> {
+  const { view } = session.chain;
+  const { holder, sign } = session.operator;
+  const own = operatorOf(view, sign.publicKey);
+  if (own !== undefined && !coversClass(own.max_class, riskClass)) {
+    const detail = `${holder} may sign ${own.max_class}, the router calls this change ${riskClass}`;
+    return refuse("trust.class_exceeded", "plan", detail);
+  }
+  if (neededFor(view, riskClass) <= 1) return done(undefined);
+  const people = signersAmong(view, riskClass, [holder]).others;
+  const others = people.length === 0 ? "nobody else in the roster may sign it" : `${people.join(", ")} may sign too`;
+  const detail = `class ${riskClass} needs ${neededFor(view, riskClass)} holders: ${others}; run: ${next}`;
+  return refuse("trust.threshold", "plan", detail);
+}
+
 async function pushBundle(context: Context, bundle: Bundle): Promise<Ending> {
   const { args, voice, json } = context;
   const { session } = bundle;
   const { id } = session.router;
   const planned = await planBundle(bundle, voice);
-  if (!planned.ok) return refused(planned.problems);
-  const shown = planFields(id, planned.value);
-  const same = expected(planned.value, args.one("expect"));
+  if (!planned.ok) return ended(context, session, planned.problems);
+  const { plan: said } = planned.value;
+  const riskClass = classOf(said);
+  const shown = planFields(id, said);
+  const same = expected(said, args.one("expect"));
   if (!same.ok) return refused(same.problems, shown);
-  if (planned.value.steps > 0) {
-    if (!json) voice.say(planned.value.plan.trimEnd());
-    const yes = args.has("yes")
-      ? done(undefined)
-      : await voice.ask(`Apply generation ${bundle.generation} to ${id}?`, "--yes");
+  if (said.steps > 0 && !json) voice.say(planText(said).trimEnd());
+  if (args.has("propose")) return propose(context, bundle, said, shown);
+  const next = proposeCommand(context, bundleName(id, bundle.generation));
+  const may = mayPush(session, riskClass, next);
+  if (!may.ok) return refused(may.problems, may.problems[0]?.code === "trust.threshold" ? { ...shown, next } : shown);
+  if (said.steps > 0 && !args.has("yes")) {
+    const yes = await voice.ask(`Apply generation ${bundle.generation} to ${id}?`, "--yes");
     if (!yes.ok) return refused(yes.problems, shown);
   }
   keepGeneration(session.memory.folder, bundle.generation, bundle.content.blobs, bundle.wishes);
-  const submitted = await applyBundle(bundle, classOf(planned.value), voice);
-  if (!submitted.ok) return refused(submitted.problems, shown);
+  const submitted = await applyBundle(bundle, planned.value, voice);
+  if (!submitted.ok) return ended(context, session, submitted.problems, shown);
   const { receipt, directive } = submitted.value;
-  const ending = await followTrial(context, bundle, { digest: directive.digest, receipt });
-  return { ...ending, fields: { ...shown, ...ending.fields } };
-}
-
-/** From the accepted directive to its end. */
-async function followTrial(
-  context: Context,
-  bundle: Bundle,
-  sent: { readonly digest: Uint8Array; readonly receipt: Receipt | null },
-): Promise<Ending> {
-  const session = underIntent(bundle.session, bundle.content.intent);
-  const { id } = session.router;
-  const watched = watch(sent.digest, bundle.kept.memory);
-  const { cap_s } = bundle.content.intent.confirm;
-  const windowS = bundle.wishes.windowS ?? bundle.content.intent.confirm.window_s;
-  const seen = await awaitTrial(session, watched, (cap_s + windowS) * 1000 + MARGIN_MS, context.voice);
-  if (!seen.ok) {
-    // The router said how it ended, only the log could not be read any more.
-    return sent.receipt?.outcome === "unchanged"
-      ? outcomeEnding(id, sent.receipt)
-      : refused(seen.problems, { router: id });
-  }
-  if (seen.value.kind === "ended") return outcomeEnding(id, seen.value.receipt);
-  if (seen.value.kind === "unknown") {
-    const detail = `${id} knows nothing of generation ${bundle.generation}`;
-    return refused(refuse("link.state_unknown", id, detail).problems, { router: id });
-  }
-  if (context.args.has("no-confirm")) return pendingEnding(id, bundle.generation, seen.value.trial);
-  const confirmed = await confirmTrial(session, watched, seen.value.trial, context.voice);
-  return confirmed.ok
-    ? outcomeEnding(id, confirmed.value.receipt, confirmed.value.tried)
-    : refused(confirmed.problems, { router: id });
-}
-
-/** A trial that was left pending: exit 8, with what to do next. */
-function pendingEnding(router: string, generation: bigint, trial: Pending): Ending {
-  const seconds = Math.max(0, Math.floor(trial.remainingMs / 1000));
-  const changed = trial.lanes.filter((lane) => lane.changed).map((lane) => lane.name);
-  const text = `Generation ${generation} is on trial on ${router} for ${seconds} s more: holdfast confirm keeps it, holdfast rollback ends it.`;
-  const fields = { router, outcome: "trial", generation, remaining_ms: trial.remainingMs, lanes: changed };
-  return finished(text, fields, 8);
+  const ending = await followTrial(context, {
+    ...{ session, memory: bundle.kept.memory, digest: directive.digest, generation: bundle.generation, receipt },
+    ...{ windowS: directive.message.confirm_window_s, intent: bundle.content.intent },
+  });
+  return { ...ending, fields: { ...shown, ...ending.fields, ...trafficFields(session.link) } };
 }

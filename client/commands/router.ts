@@ -1,7 +1,7 @@
 /** `router list` and `router keys`. */
 import { networksOf } from "../../agent/core/compile.ts";
-import { fetchKeys } from "../bundle.ts";
 import { type Ending, finished, refused, table } from "../out.ts";
+import { fetchKeys } from "../reports.ts";
 import { type Context, openHome, openSession } from "../session.ts";
 import { keyReportVersions } from "../site/trust-files.ts";
 

@@ -135,7 +135,7 @@ export async function status(context: Context): Promise<Ending> {
   if (!opened.ok) return refused(opened.problems);
   const session = opened.value;
   const stop = context.voice.progress(`asking ${session.router.id}`);
-  const standing = await askStatus(session);
+  const standing = await askStatus(session, { attempts: 2 }, { peers: true });
   stop();
   if (!standing.ok) return refused(standing.problems, { router: session.router.id });
   const now = standing.value.status;

@@ -15,7 +15,7 @@ const trustName = (kind: TrustKind, version: number): string => join("trust", `$
 const reportName = (router: string, version: number): string => join("trust", "keys", `${router}.${version}.dsse`);
 
 /** Versions of `<stem>.<n>.dsse` in a folder, ascending; [] when the folder is not there. */
-function versionsIn(folder: string, stem: string): readonly number[] {
+export function versionsIn(folder: string, stem: string): readonly number[] {
   return listFolder(folder)
     .map((name) => /^(.+)\.([1-9][0-9]{0,8})\.dsse$/.exec(name))
     .filter((match) => match?.[1] === stem)
@@ -23,7 +23,8 @@ function versionsIn(folder: string, stem: string): readonly number[] {
     .sort((a, b) => a - b);
 }
 
-function listFolder(folder: string): readonly string[] {
+/** Names in a folder; [] when it is not there. */
+export function listFolder(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch (error) {

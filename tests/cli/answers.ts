@@ -50,5 +50,6 @@ export const receiptOf = (entry: Partial<Receipt>): Receipt => ({
   steps: 0,
   signers: [],
   note: "",
+  commit: "",
   ...entry,
 });

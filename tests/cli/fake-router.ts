@@ -4,18 +4,20 @@
  */
 import { readFileSync } from "node:fs";
 import { type AdmitContext, admitDirective, GENESIS, openConfirm, openRequest } from "../../agent/core/directive.ts";
-import { type Opened, signStatement } from "../../agent/core/dsse.ts";
+import { type Opened, openStatement, signStatement } from "../../agent/core/dsse.ts";
 import { enrolBox, fingerprint, makeEnrolRequest } from "../../agent/core/enrol.ts";
 import { prove } from "../../agent/core/prove.ts";
+import { coversClass } from "../../agent/core/risk.ts";
 import { acceptRoot, extendTrust, type TrustView } from "../../agent/core/trust.ts";
 import { loadCrypto } from "../../client/sodium.ts";
 import { DESIRED_FORMAT } from "../../schemas/desired.ts";
 import { equalBytes, fromBase64, sha256, toBase64, toHex } from "../../schemas/digest.ts";
 import type { Request } from "../../schemas/directive.ts";
 import type { AnswerBody, Lane, Receipt, Status } from "../../schemas/report.ts";
-import type { EnrolToken } from "../../schemas/trust.ts";
+import type { EnrolToken, RiskClass } from "../../schemas/trust.ts";
 import { decode } from "../../schemas/wire.ts";
 import { body, empty, receiptOf, refusal } from "./answers.ts";
+import { FakeBlobs } from "./fake-blobs.ts";
 
 const crypto = await loadCrypto();
 const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(bytes));
@@ -26,6 +28,7 @@ type Instead = AnswerBody | Response | "silence" | undefined;
 
 type Trial = {
   readonly directive: Opened<"directive">;
+  readonly holders: readonly string[];
   readonly nonce: Uint8Array;
   lanes: Lane[];
   confirmable: boolean;
@@ -39,8 +42,8 @@ export class FakeRouter {
   readonly heard: Heard[] = [];
   readonly server: ReturnType<typeof Bun.serve>;
   readonly at: string; // as --at takes it
-  readonly blobs = new Map<string, Uint8Array>();
-  readonly parts = new Map<string, Uint8Array[]>();
+  readonly #blobs = new FakeBlobs();
+  readonly blobs = this.#blobs.held; // by digest in hex
   receipts: Opened<"receipt">[] = [];
   view: TrustView | undefined;
   token: EnrolToken | undefined;
@@ -50,7 +53,12 @@ export class FakeRouter {
   burnt = 0n;
   lkg: Opened<"directive"> | undefined;
   trial: Trial | undefined;
+  uptimeS = 93_784;
+  boot = new Uint8Array(16); // another one after a restart
+  peers: Status["peers"] = [];
   steps = 3; // of every plan; 0: nothing to do
+  planText = "Changes:\n  + a thing\n";
+  riskClass: RiskClass = "sensitive"; // of every change
   lanes: Lane[] = [{ name: "api:127.0.0.1", changed: false, proven: false, packets: 0n }];
   /** Called before the router's own answer; anything but undefined goes out instead. */
   instead: (kind: Kind, message: Request) => Instead | Promise<Instead> = () => undefined;
@@ -148,15 +156,14 @@ export class FakeRouter {
     switch (message.kind) {
       case "enrol":
         return this.#enrol(message);
-      case "challenge": {
-        const challenge = random(32);
-        this.#challenges.add(toHex(challenge));
-        return body({ challenge });
-      }
+      case "challenge":
+        return body({ challenge: this.#challenge() });
       case "need_blobs":
         return body({ missing: message.need.filter((digest) => !this.blobs.has(toHex(digest))) });
       case "put_blob":
-        return this.#putBlob(message);
+        return this.#blobs.put(message);
+      case "put_delta":
+        return this.#blobs.putDelta(message);
       case "keys":
         for (const network of message.networks) {
           if (this.keys.some((key) => key.network === network)) continue;
@@ -164,11 +171,15 @@ export class FakeRouter {
         }
         return body({ key_report: this.keyReport().envelope });
       case "status":
-        return body({ status: this.status() });
+        return body({
+          status: { ...this.status(), peers: message.limit > 0 ? this.peers : [] },
+          receipts: message.from_index === 0n ? [] : this.#receiptsFrom(message.from_index),
+          challenge: message.fresh ? this.#challenge() : empty(),
+        });
       case "receipts":
-        return body({ receipts: this.receipts.slice(Number(message.from_index) - 1).map((one) => one.envelope) });
+        return body({ receipts: this.#receiptsFrom(message.from_index) });
       case "submit":
-        return this.#submit(message);
+        return this.#submitAll(message);
       case "confirm":
         return this.#confirm(message);
       case "beacon":
@@ -177,6 +188,16 @@ export class FakeRouter {
         this.revocations.push(message.revoke);
         return body();
     }
+  }
+
+  #challenge(): Uint8Array {
+    const challenge = random(32);
+    this.#challenges.add(toHex(challenge));
+    return challenge;
+  }
+
+  #receiptsFrom(index: bigint): Uint8Array[] {
+    return this.receipts.slice(Math.max(0, Number(index) - 1)).map((one) => one.envelope);
   }
 
   #enrol(message: Request): AnswerBody {
@@ -199,17 +220,25 @@ export class FakeRouter {
     return signStatement(crypto, "key-report", message, [this.sign]);
   }
 
-  #putBlob({ chunk }: Request): AnswerBody {
-    const name = toHex(chunk!.digest);
-    const parts = [...(chunk!.offset === 0 ? [] : (this.parts.get(name) ?? [])), chunk!.data];
-    this.parts.set(name, parts);
-    const whole = new Uint8Array(Buffer.concat(parts));
-    if (whole.length === chunk!.size && equalBytes(sha256(whole), chunk!.digest)) this.blobs.set(name, whole);
-    return body();
+  /** The same directive again: its one effect has an outcome, or is under way. */
+  #knownOutcome(envelope: Uint8Array): AnswerBody | undefined {
+    const opened = openStatement(crypto, "directive", envelope);
+    const digest = opened.ok ? opened.value.digest : empty();
+    const about = this.receipts.findLast((one) => equalBytes(one.message.directive_digest, digest));
+    return about && body({ receipt: about.envelope });
+  }
+
+  /** A delta that rides along comes first; a challenge goes back where it was asked for. */
+  #submitAll(message: Request): AnswerBody {
+    const put = message.delta === null ? body() : this.#blobs.putDelta(message);
+    const answer = put.code === "" ? this.#submit(message) : put;
+    return message.fresh && answer.code === "" ? { ...answer, challenge: this.#challenge() } : answer;
   }
 
   #submit(message: Request): AnswerBody {
     const held = this.view!;
+    const known = this.#knownOutcome(message.directive);
+    if (known !== undefined) return known;
     if (this.trial !== undefined) return body({ code: "apply.trial_pending" });
     const view =
       message.trust.length === 0 ? { ok: true as const, value: held } : extendTrust(crypto, held, message.trust);
@@ -234,15 +263,16 @@ export class FakeRouter {
     });
     if (!proven.ok) return refusal(proven.problems);
     if (!equalBytes(proven.value.digest, directive.desired_digest)) return body({ code: "admit.desired_differs" });
-    const said = this.#said(admitted.value);
+    const said = this.#said(admitted.value, admitted.value.holders);
     if (directive.action === "plan") {
       const receipt = this.receipt(
-        { ...said, outcome: "planned", note: "risk class: sensitive" },
+        { ...said, outcome: "planned", note: `risk class: ${this.riskClass}` },
         0n,
         new Uint8Array(32),
       );
       return body({ receipt: receipt.envelope });
     }
+    if (this.steps > 0 && !coversClass(directive.risk_class, this.riskClass)) return body({ code: "admit.risk_class" });
     this.view = view.value;
     this.burnt = directive.generation;
     if (this.steps === 0) {
@@ -252,6 +282,7 @@ export class FakeRouter {
     const nonce = random(32);
     this.trial = {
       directive: admitted.value,
+      holders: admitted.value.holders,
       nonce,
       lanes: this.lanes.map((lane) => ({ ...lane })),
       confirmable: true,
@@ -260,11 +291,12 @@ export class FakeRouter {
     return body();
   }
 
-  #said({ digest, message }: Opened<"directive">): Partial<Receipt> {
-    const plan = this.steps === 0 ? "Nothing to do.\n" : "Changes:\n  + a thing\n";
+  #said({ digest, message }: Opened<"directive">, holders: readonly string[]): Partial<Receipt> {
+    const plan = this.steps === 0 ? "Nothing to do.\n" : this.planText;
     return {
       ...{ directive_digest: digest, generation: message.generation, parent: message.parent, note: message.note },
-      ...{ desired_digest: message.desired_digest, window_s: message.confirm_window_s, signers: ["alice"] },
+      commit: message.commit,
+      ...{ desired_digest: message.desired_digest, window_s: message.confirm_window_s, signers: [...holders] },
       ...{ plan, plan_digest: sha256(plan), steps: this.steps, lanes: this.lanes },
     };
   }
@@ -290,16 +322,16 @@ export class FakeRouter {
       }));
       return refusal(problems);
     }
-    return body({ receipt: this.end("confirmed", "").envelope });
+    return body({ receipt: this.end("confirmed", "", opened.value.holder).envelope });
   }
 
   /** Ends the trial, as the router or its guard would. */
-  end(outcome: "confirmed" | "rolled_back" | "needs_hands", cause: string): Opened<"receipt"> {
-    const { directive } = this.trial!;
+  end(outcome: "confirmed" | "rolled_back" | "needs_hands", cause: string, by = "alice"): Opened<"receipt"> {
+    const { directive, holders } = this.trial!;
     if (outcome === "confirmed") this.lkg = directive;
     this.trial = undefined;
-    const by = outcome === "confirmed" ? { confirmed_by: "alice", confirmed_lane: "api:127.0.0.1" } : {};
-    return this.log({ ...this.#said(directive), outcome, cause, ...by });
+    const how = outcome === "confirmed" ? { confirmed_by: by, confirmed_lane: "api:127.0.0.1" } : {};
+    return this.log({ ...this.#said(directive, holders), outcome, cause, ...how });
   }
 
   receipt(entry: Partial<Receipt>, index: bigint, prev: Uint8Array): Opened<"receipt"> {
@@ -324,7 +356,10 @@ export class FakeRouter {
         ? null
         : {
             ...{ directive_digest: trial.directive.digest, generation: trial.directive.message.generation },
-            ...{ remaining_ms: BigInt(trial.directive.message.confirm_window_s * 1000), author: "alice" },
+            ...{
+              remaining_ms: BigInt(trial.directive.message.confirm_window_s * 1000),
+              author: trial.holders[0] ?? "",
+            },
             nonce: trial.confirmable ? trial.nonce : empty(),
           };
     return {
@@ -332,8 +367,8 @@ export class FakeRouter {
         router: this.token!.router,
         incarnation: 1,
         agent_version: "0.1.0",
-        boot_id: new Uint8Array(16),
-        uptime_ms: 93_784_000n,
+        boot_id: this.boot,
+        uptime_ms: BigInt(this.uptimeS) * 1000n,
       },
       ...{ root_digest: view.root.digest, roster_digest: view.roster.digest, keys_digest: this.keyReport().digest },
       ...{

@@ -2,8 +2,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadCrypto } from "../../client/sodium.ts";
-import { nextRoster } from "../../client/trust-docs.ts";
 import { limits } from "../../schemas/limits.ts";
 import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
@@ -301,23 +299,14 @@ describe("lost on the way", () => {
 describe("documents of trust", () => {
   test("a newer roster travels with the push", async () => {
     using story = await enrolled();
-    const { readTrustDocs } = await import("../../client/trust-docs.ts");
-    const { openAdmin } = await import("../../client/keys.ts");
-    const crypto = await loadCrypto();
-    const chain = readTrustDocs(crypto, story.place.site);
-    if (!chain.ok) throw new Error("no chain");
-    process.env.XDG_CONFIG_HOME = story.place.environment.XDG_CONFIG_HOME;
-    const { root, roster } = chain.value.view;
-    const owner = { network: "homelab", root: Buffer.from(root.digest).toString("hex") };
-    const admin = await openAdmin(crypto, owner, { get: async () => ({ ok: false, problems: [] }) });
-    if (!admin.ok) throw new Error("no admin key");
-    const next = nextRoster(crypto, chain.value.view, roster.message, admin.value, 1n);
-    writeFileSync(join(story.place.site, "trust/roster.3.dsse"), next.envelope);
-    expect((await story.ask("push", "--yes")).exit).toBe(0);
+    await story.place.at("operator", "new", "--holder", "bob", "--plain");
+    expect((await story.place.at("operator", "add", "bob.card", "--yes")).exit).toBe(0);
+    const push = ["push", "--yes", "--as", "alice"];
+    expect((await story.ask(...push)).exit).toBe(0);
     expect(story.router.view?.roster.message.version).toBe(3);
     // A site without it is behind now: cli.trust_behind.
     const { rmSync } = await import("node:fs");
     rmSync(join(story.place.site, "trust/roster.3.dsse"));
-    expect(await story.ask("push", "--yes")).toMatchObject({ exit: 3, codes: ["cli.trust_behind"] });
+    expect(await story.ask(...push)).toMatchObject({ exit: 3, codes: ["cli.trust_behind"] });
   });
 });
