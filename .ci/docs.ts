@@ -1,10 +1,11 @@
 /**
- * Writes the generated pages of docs/: problems, invariants, intent and inventory reference. `--check`
+ * Writes the generated pages of docs/: problems, invariants, wire, intent and inventory reference. `--check`
  * compares instead and exits 1 when a page is stale.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { invariants } from "../agent/core/invariants.ts";
 import { problems } from "../schemas/problem.ts";
+import { wirePage } from "./wire-page.ts";
 
 type JsonSchema = {
   type?: string;
@@ -75,6 +76,7 @@ const pages: Record<string, string> = {
   "docs/problems.md": problemsPage(),
   "docs/invariants.md": invariantsPage(),
   "docs/intent.md": referencePage("Intent reference (intent.yaml)", "intent"),
+  "docs/wire.md": wirePage("proto", HEAD),
   "docs/inventory.md": referencePage("Inventory reference (inventory.yaml)", "inventory"),
 };
 

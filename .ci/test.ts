@@ -29,6 +29,9 @@ const campaigns: readonly (readonly [script: string, args: readonly string[]])[]
   ["tests/campaigns/determinism.ts", ["--seed", "1", "--cases", "20"]],
   ["tests/campaigns/decode-fuzz.ts", ["--seed", "1", "--cases", "2000"]],
   ["tests/campaigns/loss.ts", ["--seed", "1", "--cases", "1"]],
+  ["tests/campaigns/vectors.ts", ["--seed", "1", "--vectors", "20"]],
+  ["tests/campaigns/bitflip.ts", ["--seed", "1", "--splices", "1000"]],
+  ["bench/main.ts", ["admit", "--clients", "1000"]],
 ];
 
 /** Worlds of namespaces and machines hold one lock and real deadlines; they run last, one file at a time. */
