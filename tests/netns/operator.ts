@@ -16,6 +16,8 @@ export class Operator {
   readonly space: Space;
   readonly home: string;
   readonly site: string;
+  /** Everything that the command line has said so far, on both streams. */
+  readonly said: string[] = [];
   readonly #argv: readonly string[];
 
   constructor(world: World, space: Space, argv: readonly string[], site: string) {
@@ -48,6 +50,7 @@ export class Operator {
       timeoutMs: options.timeoutMs ?? 180_000,
       ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
     });
+    this.said.push(out.stdout, out.stderr);
     return { ...out, json: words.includes("--json") ? readJson(out.stdout) : {} };
   }
 

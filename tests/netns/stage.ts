@@ -78,11 +78,16 @@ export async function initSite({ operator }: Stage, name: string, words: readonl
 
 /**
  * First trust, as two people do it: the operator makes a token and waits, the token is carried to the router, both
- * sides show a fingerprint, and only when they are the same the operator says so.
+ * sides show a fingerprint, and only when they are the same the operator says so. `words` go to the command line besides.
  */
-export async function enrol({ operator, units }: Stage, router: string, at: string): Promise<Enrolment> {
+export async function enrol(
+  { operator, units }: Pick<Stage, "operator" | "units">,
+  router: string,
+  at: string,
+  words: readonly string[] = [],
+): Promise<Enrolment> {
   const token = join(operator.site, `${router}.token`);
-  const waiting = operator.type(["router", "enrol", router, "--at", at]);
+  const waiting = operator.type(["router", "enrol", router, "--at", at, ...words]);
   const limit = performance.now() + 10_000;
   while (!existsSync(token)) {
     if (performance.now() > limit) throw new Error(`no token: ${(await waiting).stderr}`);
@@ -96,7 +101,7 @@ export async function enrol({ operator, units }: Stage, router: string, at: stri
   const seenByOperator = /shows the fingerprint\s+(\S+)/.exec(stderr)?.[1] ?? "";
   if (seenByOperator === "") throw new Error(`no fingerprint was shown: ${stderr}`);
   if (seenByOperator !== seenOnRouter) throw new Error(`${seenByOperator} is not ${seenOnRouter}`);
-  await operator.must("router", "enrol", router, "--at", at, "--fingerprint", seenByOperator);
+  await operator.must("router", "enrol", router, "--at", at, "--fingerprint", seenByOperator, ...words);
   return { seenByOperator, seenOnRouter };
 }
 

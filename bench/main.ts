@@ -1,0 +1,12 @@
+/** `npm run bench -- NAME [options]`: numbers with their floor beside them. Asserts nothing about time. */
+import { admit } from "./admit.ts";
+
+const benches: Readonly<Record<string, (words: readonly string[]) => Promise<number>>> = { admit };
+
+const [name = "", ...words] = process.argv.slice(2);
+const bench = Object.hasOwn(benches, name) ? benches[name] : undefined;
+if (bench === undefined) {
+  console.error(`usage: npm run bench -- ${Object.keys(benches).join("|")} [options]`);
+  process.exit(2);
+}
+process.exit(await bench(words));
