@@ -79,16 +79,22 @@ export function judgeRun(files: readonly string[], xml: string, exitCode: number
   return { passed: report.passed, failed: report.failed + why.length, skipped: report.skipped, why };
 }
 
-async function runTests(name: string, files: readonly string[], timeoutS: number): Promise<Count> {
+/** `aside`: what it says is shown when it is over, since another run speaks meanwhile. */
+async function runTests(name: string, files: readonly string[], timeoutS: number, aside = false): Promise<Count> {
   const started = performance.now();
   const report = join(root, "out", `junit-${name}.xml`);
   mkdirSync(join(root, "out"), { recursive: true });
   rmSync(report, { force: true });
-  console.log(`== ${name}: ${files.length} files`);
+  console.log(`== ${name}: ${files.length} files${aside ? ", at the same time" : ""}`);
   const options = [`--timeout=${timeoutS * 1000}`, "--reporter=junit", `--reporter-outfile=${report}`];
   const command = [bun, "test", ...options, ...files.map((file) => `./${file}`)];
-  const child = Bun.spawn(command, { cwd: root, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  const child = Bun.spawn(aside ? ["sh", "-c", 'exec "$@" 2>&1', "sh", ...command] : command, {
+    ...{ cwd: root, stdin: "ignore" as const, stderr: "inherit" as const },
+    stdout: aside ? "pipe" : "inherit",
+  });
+  const said = child.stdout === undefined ? "" : await new Response(child.stdout).text();
   const code = await child.exited;
+  if (aside) process.stdout.write(`== ${name}\n${said}`);
   const count = judgeRun(files, existsSync(report) ? readFileSync(report, "utf8") : "", code);
   for (const line of count.why) console.log(`FAIL ${line}`);
   console.log(`${count.failed === 0 ? "ok  " : "FAIL"} ${name}: ${count.passed} passed (${seconds(started)})`);
@@ -99,12 +105,18 @@ async function main(): Promise<number> {
   const counts: Count[] = [];
   for (const step of before) counts.push(await runStep(step));
   const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
+  // Two processors, two runs: the command line waits for programs that it starts, the rest computes.
+  const plain = files.filter((file) => !isWorld(file));
+  const isCli = (file: string): boolean => file.startsWith("tests/cli/");
   counts.push(
-    await runTests(
-      "tests",
-      files.filter((file) => !isWorld(file)),
-      120,
-    ),
+    ...(await Promise.all([
+      runTests(
+        "tests",
+        plain.filter((file) => !isCli(file)),
+        120,
+      ),
+      runTests("tests-cli", plain.filter(isCli), 120, true),
+    ])),
   );
   for (const file of files.filter(isWorld)) {
     counts.push(await runTests(file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-"), [file], 900));
