@@ -1,13 +1,13 @@
 /** The first half of the walk, which needs no kernel: who signed, what the blobs mean, which keys they need. */
 import { DESIRED_FORMAT, type Desired } from "../schemas/desired.ts";
-import { equalBytes, toHex } from "../schemas/digest.ts";
+import { toHex } from "../schemas/digest.ts";
 import type { Directive, Request } from "../schemas/directive.ts";
 import { done, type Problem, problem, type Result, refuse } from "../schemas/problem.ts";
 import { decode, type Messages } from "../schemas/wire.ts";
 import type { Agent } from "./agent.ts";
 import { admitDirective } from "./core/directive.ts";
 import type { Opened } from "./core/dsse.ts";
-import { type Proven, prove } from "./core/prove.ts";
+import { asSigned, type Proven, prove } from "./core/prove.ts";
 import { openSecret } from "./core/secrets.ts";
 import { extendTrust, type TrustView } from "./core/trust.ts";
 import { holdersBehind } from "./past.ts";
@@ -85,19 +85,12 @@ export async function proveHere(agent: Agent, admitted: Admitted): Promise<Resul
   const keys = agent.standing.keyReport();
   if (keys === undefined) return refuse("trust.not_enrolled", "keys", "no key report yet");
   const { view } = admitted;
-  const proven = prove({
-    intent: intent.value,
-    inventory: inventory.value,
-    root: view.root.message,
-    roster: view.roster.message,
-    keys: keys.message,
-    router: agent.standing.routerName(),
-  });
+  const subject = {
+    ...{ intent: intent.value, inventory: inventory.value, keys: keys.message },
+    ...{ root: view.root.message, roster: view.roster.message, router: agent.standing.routerName() },
+  };
+  const proven = asSigned(prove(subject), message.desired_digest);
   if (!proven.ok) return proven;
-  if (!equalBytes(proven.value.digest, message.desired_digest)) {
-    const detail = `signed ${toHex(message.desired_digest)}, this router computes ${toHex(proven.value.digest)}`;
-    return refuse("admit.desired_differs", "directive.desired_digest", detail);
-  }
   const secrets = await keysAtHand(agent, message, proven.value.desired);
   return secrets.ok ? done({ ...admitted, proven: proven.value, secrets: secrets.value }) : secrets;
 }

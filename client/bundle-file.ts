@@ -5,7 +5,7 @@
 import { basename, dirname } from "node:path";
 import { openBeacon } from "../agent/core/beacon.ts";
 import { type Opened, openStatement } from "../agent/core/dsse.ts";
-import type { Proven } from "../agent/core/prove.ts";
+import { asSigned, type Proven } from "../agent/core/prove.ts";
 import { extendTrust, openKeyReport, rosterRouter, type TrustView } from "../agent/core/trust.ts";
 import { equalBytes, sha256, toHex } from "../schemas/digest.ts";
 import type { Directive } from "../schemas/directive.ts";
@@ -145,9 +145,7 @@ function proofOf(
   signed: Uint8Array,
 ) {
   const proven = proveContent({ ...home, chain: { ...home.chain, view } }, content, router, keys.message);
-  if (!proven.ok || equalBytes(proven.value.digest, signed)) return proven;
-  const detail = `signed ${toHex(signed)}, this machine computes ${toHex(proven.value.digest)}`;
-  return refuse("admit.desired_differs", "directive.desired_digest", detail);
+  return asSigned(proven, signed);
 }
 
 /**

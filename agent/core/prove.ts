@@ -4,11 +4,12 @@
  */
 import { contractProblems, undecidedContracts } from "../../schemas/contract-laws.ts";
 import { type Desired, desiredDigest } from "../../schemas/desired.ts";
+import { equalBytes, toHex } from "../../schemas/digest.ts";
 import { canonicalIntent, type Intent } from "../../schemas/intent.ts";
 import { intentProblems } from "../../schemas/intent-laws.ts";
 import { canonicalInventory, type Inventory } from "../../schemas/inventory.ts";
 import { inventoryProblems } from "../../schemas/inventory-laws.ts";
-import { done, problem, type Result } from "../../schemas/problem.ts";
+import { done, problem, type Result, refuse } from "../../schemas/problem.ts";
 import { type CompileInput, compile } from "./compile.ts";
 import { checkInvariants } from "./invariants.ts";
 
@@ -41,4 +42,11 @@ export function prove(input: CompileInput): Result<Proven> {
   const violated = checkInvariants({ ...input, intent, inventory, desired });
   if (violated.length > 0) return { ok: false, problems: violated };
   return done({ intent, inventory, desired, digest: desiredDigest(desired) });
+}
+
+/** A proof that comes to the very state that was signed (P2); code admit.desired_differs otherwise. */
+export function asSigned(proven: Result<Proven>, signed: Uint8Array): Result<Proven> {
+  if (!proven.ok || equalBytes(proven.value.digest, signed)) return proven;
+  const detail = `signed ${toHex(signed)}, computed here ${toHex(proven.value.digest)}`;
+  return refuse("admit.desired_differs", "directive.desired_digest", detail);
 }

@@ -4,7 +4,7 @@ import { intentProblems } from "../../schemas/intent-laws.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
 import { decode, type Messages } from "../../schemas/wire.ts";
 import type { Opened } from "./dsse.ts";
-import { prove } from "./prove.ts";
+import { asSigned, prove } from "./prove.ts";
 import { openSecret } from "./secrets.ts";
 import type { TrustView } from "./trust.ts";
 import { judgeBeacon } from "./verify-operator.ts";
@@ -81,18 +81,12 @@ function blobProblem(
   if (stray !== undefined) return refuse("blob.digest", "bundle.blobs", `${stray} is not pinned by the directive`);
   const { keys, state } = bench.held;
   if (keys === null) return refuse("trust.not_enrolled", "keys", "no key report yet");
-  const proven = prove({
-    intent: intent.value,
-    inventory: inventory.value,
-    root: view.root.message,
-    roster: view.roster.message,
-    keys: keys.message,
-    router: state.router,
-  });
+  const subject = {
+    ...{ intent: intent.value, inventory: inventory.value, keys: keys.message },
+    ...{ root: view.root.message, roster: view.roster.message, router: state.router },
+  };
+  const proven = asSigned(prove(subject), message.desired_digest);
   if (!proven.ok) return proven;
-  if (!equalBytes(proven.value.digest, message.desired_digest)) {
-    return refuse("admit.desired_differs", "directive.desired_digest", `computed ${toHex(proven.value.digest)}`);
-  }
   return secretProblem(bench, secrets.value);
 }
 
