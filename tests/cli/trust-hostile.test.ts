@@ -41,14 +41,18 @@ async function refusals(place: Place): Promise<readonly string[]> {
   return said[0]!.codes;
 }
 
+/** Alice's proposal that bob joins, in the copies of both. */
+async function proposed(alice: Place, bob: Place): Promise<void> {
+  await card(alice, bob, "bob", ...EVERY_ROLE);
+  must(await alice.at("trust", "propose", "--join", "bob.card", "--yes"), 8);
+  bring(alice, bob);
+}
+
 describe("proposals that are refused", () => {
   test("one bit of the file is another: trust.bad_signature, with the file's name", async () => {
     using all = await colleagues();
-    const { alice } = all;
     const bob = all.newcomer();
-    await card(alice, bob, "bob", ...EVERY_ROLE);
-    must(await alice.at("trust", "propose", "--join", "bob.card", "--yes"), 8);
-    bring(alice, bob);
+    await proposed(all.alice, bob);
     const path = join(bob.site, "trust/proposed/root.2.dsse");
     const bytes = readFileSync(path);
     bytes[Math.floor(bytes.length / 3)]! ^= 1;
@@ -184,11 +188,8 @@ describe("signatures", () => {
 
   test("off a terminal nobody is asked, and nothing is signed: cli.not_a_terminal", async () => {
     using all = await colleagues();
-    const { alice } = all;
     const bob = all.newcomer();
-    await card(alice, bob, "bob", ...EVERY_ROLE);
-    must(await alice.at("trust", "propose", "--join", "bob.card", "--yes"), 8);
-    bring(alice, bob);
+    await proposed(all.alice, bob);
     const before = bob.picture();
     expect(await bob.at("trust", "sign")).toMatchObject({ exit: 2, codes: ["cli.not_a_terminal"] });
     const no = await bob.type(["trust", "sign"], [{ after: "[yes/no] ", keys: "no\r" }], bob.site);
@@ -200,11 +201,8 @@ describe("signatures", () => {
 describe("trust apply", () => {
   test("a run that was cut after the root is finished by the next: cli.trust_half", async () => {
     using all = await colleagues();
-    const { alice } = all;
     const bob = all.newcomer();
-    await card(alice, bob, "bob", ...EVERY_ROLE);
-    must(await alice.at("trust", "propose", "--join", "bob.card", "--yes"), 8);
-    bring(alice, bob);
+    await proposed(all.alice, bob);
     must(await bob.at("trust", "sign", "--yes"));
     copyFileSync(join(bob.site, "trust/proposed/root.2.dsse"), join(bob.site, "trust/root.2.dsse"));
     const half = await bob.at("trust", "show");

@@ -15,7 +15,7 @@ process.on("exit", () => {
   for (const path of folders) removeFolder(path);
 });
 
-/** A fresh folder `holdfast-<what>-XXXXXX` of mode 0700. */
+/** A fresh folder `holdfast-<what>-` and six characters more, of mode 0700. */
 export function temporaryFolder(what: string): string {
   const path = mkdtempSync(join(tmpdir(), `holdfast-${what}-`));
   folders.add(path);
