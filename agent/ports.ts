@@ -57,7 +57,8 @@ export type RestoreResult = {
 
 /** The dead-man outside the agent, and the one restore script all three of guard, boot and agent run. */
 export type Guard = {
-  alive(): Promise<boolean>; // heart-beaten within the last 3 s
+  /** Heart-beaten within the last 3 s; waits up to `waitMs` for a guard that is busy with a restore of its own. */
+  alive(waitMs?: number): Promise<boolean>;
   arm(trial: { readonly token: string; readonly deadlineBootMs: number }): Promise<void>; // and read back
   disarm(token: string): Promise<void>;
   armed(): Promise<string | undefined>; // the token

@@ -8,6 +8,9 @@ import { keepsHolder, newRescuePeers } from "./core/rescue-peers.ts";
 import { coversClass } from "./core/risk.ts";
 import type { Planned } from "./planning.ts";
 
+// A guard that repeats an agent's restore, to be sure of it, beats only when that is over.
+const GUARD_WAIT_MS = 15_000;
+
 /** One generation at a time. Who comes second is told whose turn it is, and until when. */
 export function checkFree(agent: Agent): Result<void> {
   if (agent.store.overtaken()) {
@@ -52,8 +55,8 @@ export async function checkReady(agent: Agent, planned: Planned): Promise<Result
   }
   const bytes = renderArtifacts(proven.desired).reduce((sum, file) => sum + file.text.length, 0);
   if (!agent.store.room(2 * bytes)) return refuse("agent.disk_full", "state", `${2 * bytes} bytes are needed`);
-  if (!isEmptyPlan(plan) && !(await agent.host.guard.alive())) {
-    return refuse("guard.dead", "holdfast-guard", "no sign of life within three seconds");
+  if (!isEmptyPlan(plan) && !(await agent.host.guard.alive(GUARD_WAIT_MS))) {
+    return refuse("guard.dead", "holdfast-guard", `no sign of life within ${GUARD_WAIT_MS / 1000} s`);
   }
   // Last: a key may have been taken back while all this was found out.
   const view = agent.standing.view();

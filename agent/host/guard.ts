@@ -9,6 +9,7 @@ import type { Backend } from "./kernel.ts";
 import type { Run } from "./run.ts";
 
 const ALIVE_MS = 3000;
+const LOOK_MS = 200;
 const FENCE_MS = 60_000; // the script itself gives up earlier
 const RESTORE_MS = 180_000;
 
@@ -45,13 +46,20 @@ export function createGuard(parts: GuardParts): Guard {
     const text = readText(file("guard.armed"));
     return text === undefined ? undefined : readPairs(text).get("token");
   };
+  const beats = (): boolean => {
+    const age = bootMs() - Number(readText(file("guard.alive")) ?? "0");
+    return age >= -ALIVE_MS && age <= ALIVE_MS;
+  };
   const heartbeat = async (): Promise<void> => writeVolatile(file("agent.alive"), `${bootMs()}\n`);
   return {
     heartbeat,
-    async alive() {
-      const beat = Number(readText(file("guard.alive")) ?? "0");
-      const age = bootMs() - beat;
-      return age >= -ALIVE_MS && age <= ALIVE_MS;
+    async alive(waitMs = 0) {
+      const limit = bootMs() + waitMs;
+      while (!beats()) {
+        if (bootMs() >= limit) return false;
+        await Bun.sleep(LOOK_MS);
+      }
+      return true;
     },
     async arm(trial) {
       await heartbeat(); // an old beat would let the guard fire at once
