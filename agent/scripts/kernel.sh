@@ -5,14 +5,23 @@
 
 # hf_path of a key. As sysctl(8): dots and slashes change places, so net.ipv4.conf.eth0/100.rp_filter is legal.
 hf_find_sysctl() {
-  case $1 in '' | *..* | /* | *[!0-9A-Za-z._/@:-]*) return 1 ;; esac
-  hf_path=/proc/sys/$(printf '%s' "$1" | tr './' '/.')
+  case $1 in '' | *..* | *//* | /* | *[!0-9A-Za-z._/@:-]*) return 1 ;; esac
+  hf_path=/proc/sys
+  hf_tail=$1.
+  while [ -n "$hf_tail" ]; do
+    hf_part=${hf_tail%%.*}
+    hf_tail=${hf_tail#*.}
+    while :; do
+      case $hf_part in */*) hf_part=${hf_part%%/*}.${hf_part#*/} ;; *) break ;; esac
+    done
+    hf_path=$hf_path/$hf_part
+  done
   [ -f "$hf_path" ]
 }
 
 # hf_value: the words of a file under /proc/sys, single spaces.
 hf_read_words() {
-  hf_words=$(hf_limit cat "$1" 2>/dev/null) || return 1
+  hf_words=$(hf_ask cat "$1" 2>/dev/null) || return 1
   # shellcheck disable=SC2086 # splitting is the point
   set -- $hf_words
   hf_value=$*
@@ -92,7 +101,7 @@ hf_kill_userspace() {
 }
 
 hf_add_link() { # RUN BACKEND NAME MTU
-  if hf_limit ip link show dev "$3" >/dev/null 2>&1; then
+  if hf_ask ip link show dev "$3" >/dev/null 2>&1; then
     hf_log "$3 exists already"
     return 1
   fi
@@ -108,10 +117,17 @@ hf_add_link() { # RUN BACKEND NAME MTU
 # hf_key_file: the private key of a public key, from the first intact copy. An empty or missing file must never
 # reach `wg set` (it removes the key), nor one that belongs to another public key.
 hf_find_key() { # STATE PUBLIC
-  hf_name=$(printf '%s' "$2" | tr -d '=' | tr '+/' '-_')
+  hf_tail=${2%=} hf_name=
+  while :; do
+    hf_part=${hf_tail%%[+/]*}
+    hf_name=$hf_name$hf_part
+    hf_tail=${hf_tail#"$hf_part"}
+    case $hf_tail in +*) hf_name=$hf_name- ;; /*) hf_name=${hf_name}_ ;; *) break ;; esac
+    hf_tail=${hf_tail#?}
+  done
   for hf_key_file in "$1/keys/wg/$hf_name" "$1/keys/wg2/$hf_name"; do
     [ -r "$hf_key_file" ] || continue
-    hf_size=$(hf_limit wc -c <"$hf_key_file") || continue
+    hf_size=$(hf_ask wc -c <"$hf_key_file") || continue
     [ $((hf_size)) -eq 45 ] || continue
     [ "$(hf_wg pubkey <"$hf_key_file" 2>/dev/null)" = "$2" ] && return 0
   done
@@ -159,35 +175,34 @@ hf_load_nft() { # FILE EPOCH-WORD
 # Prints what the live table must look like after FILE was loaded, by loading it into an empty namespace.
 hf_scratch_listing() { # FILE EPOCH-WORD
   # shellcheck disable=SC2016 # expanded by the inner shell
-  hf_limit unshare -n sh -c 'nft -D "HF_EPOCH=$2" -f "$1" && nft -s list table inet holdfast' sh "$1" "$2"
+  hf_ask unshare -n sh -c 'nft -D "HF_EPOCH=$2" -f "$1" && exec nft -s list table inet holdfast' sh "$1" "$2"
 }
 
 hf_live_listing() {
-  hf_limit nft -s list table inet holdfast 2>/dev/null || :
+  hf_ask nft -s list table inet holdfast 2>/dev/null || :
 }
 
-# A listing as sorted facts: the kernel lists objects, and some elements, in the order in which they were made.
-# The same form as agent/core/nft-listing.ts.
-hf_normal_listing() { # LISTING
-  awk '
+# True when two listings show the same table. The kernel lists objects, and some elements, in the order in which
+# they were made: those are facts without an order, while the rules of a chain keep their places. The facts are
+# those of agent/core/nft-listing.ts.
+hf_same_listing() { # A B
+  cmp -s "$1" "$2" || awk '
+    function fact(text) { count[text] += (FILENAME == ARGV[1]) ? 1 : -1 }
+    FNR == 1 { object = ""; inside = 0 }
     { text = $0; gsub(/^[ \t]+|[ \t]+$/, "", text) }
-    /^\t[a-z]/ && text ~ /\{$/ { object = substr(text, 1, length(text) - 1); sub(/ +$/, "", object); place = 0; print object "\t\t"; next }
+    /^\t[a-z]/ && text ~ /\{$/ { object = substr(text, 1, length(text) - 1); sub(/ +$/, "", object); place = 0; fact(object); next }
     object == "" || text == "" { next }
     text == "}" { object = ""; next }
     inside || text ~ /^elements = \{/ {
       inside = text !~ / \}$/
       sub(/^elements = \{ /, "", text); sub(/ \}$/, "", text); sub(/,$/, "", text)
       n = split(text, element, ", ")
-      for (i = 1; i <= n; i++) print object "\t=\t" element[i]
+      for (i = 1; i <= n; i++) fact(object "\t=\t" element[i])
       next
     }
-    { printf "%s\t%04d\t%s\n", object, place++, text }
-  ' "$1" | sort
-}
-
-# True when two listings show the same table.
-hf_same_listing() { # WORK A B
-  hf_normal_listing "$2" >"$1/normal.a" && hf_normal_listing "$3" >"$1/normal.b" && cmp -s "$1/normal.a" "$1/normal.b"
+    { fact(object "\t" place++ "\t" text) }
+    END { for (text in count) if (count[text] != 0) exit 1 }
+  ' "$1" "$2"
 }
 
 # Statements that take objects out of the live table that the new text does not have, or has with another type,
@@ -218,11 +233,11 @@ hf_nft_prelude() { # LIVE-LISTING NEW-LISTING
   ' "$1" "$2"
 }
 
-# Loads a whole ruleset in one transaction from whatever is there. WORK is a folder of ours in the run folder.
+# Loads a whole ruleset in one transaction from whatever is there. WORK is a folder of ours in the run folder: its file
+# live lists the table as it is, expected lists what FILE makes of it.
 hf_load_full() { # WORK FILE EPOCH-WORD
-  hf_live_listing >"$1/live"
-  hf_scratch_listing "$2" "$3" >"$1/new" || return 1
-  if [ -s "$1/live" ]; then hf_nft_prelude "$1/live" "$1/new" >"$1/prelude" || return 1; else : >"$1/prelude"; fi
+  : >"$1/prelude"
+  if [ -s "$1/live" ]; then hf_nft_prelude "$1/live" "$1/expected" >"$1/prelude" || return 1; fi
   if [ -s "$1/prelude" ]; then
     hf_limit cat "$1/prelude" "$2" >"$1/full" && hf_load_nft "$1/full" "$3"
   else

@@ -2,17 +2,37 @@
 # The state record and the decision of a trial, as sh reads them. One rule with the agent: of the two records the
 # valid one with the higher counter holds, the first of two that are equal. Sourced after fence.sh.
 
-# Succeeds when the last line holds the SHA-256 of every byte before it; hf_record_counter says how new it is.
+HF_NL='
+'
+HF_RECORD_LINES=64 # more than a record has, so that a damaged file is not read for ever
+
+# Succeeds when the last line holds the SHA-256 of every byte before it. hf_text is that text and hf_record_counter says
+# how new it is. sh drops zero bytes, so the file is summed as well: it must be nothing but what was read.
 hf_check_record() {
   [ -r "$1" ] || return 1
-  hf_size=$(hf_limit wc -c <"$1") || return 1
-  hf_size=$((hf_size))
-  [ "$hf_size" -gt 72 ] || return 1 # "sha256=", 64 digits, line feed
-  hf_sum=$(hf_limit head -c $((hf_size - 72)) "$1" | hf_limit sha256sum) || return 1
-  [ "$(hf_limit tail -c 72 "$1" | tr '\n\0' ';?')" = "sha256=${hf_sum%% *};" ] || return 1
-  hf_get "$1" format && [ "$hf_value" = 1 ] || return 1
-  hf_get "$1" counter && hf_is_number "$hf_value" || return 1
-  hf_record_counter=$hf_value
+  hf_text='' hf_last='' hf_lines=0 hf_format='' hf_record_counter=''
+  while IFS= read -r hf_line; do
+    hf_lines=$((hf_lines + 1))
+    [ "$hf_lines" -le "$HF_RECORD_LINES" ] || return 1
+    case $hf_line in
+      format=*) hf_format=${hf_line#*=} ;;
+      counter=*) hf_record_counter=${hf_line#*=} ;;
+    esac
+    hf_text=$hf_text$hf_last
+    hf_last=$hf_line$HF_NL
+  done <"$1"
+  [ -z "$hf_line" ] && [ -n "$hf_text" ] || return 1 # the last line ends too
+  [ "$hf_format" = 1 ] && hf_is_number "$hf_record_counter" || return 1
+  hf_sums=$(
+    hf_ask sha256sum - /proc/self/fd/3 "$1" <<BODY 3<<ALL
+${hf_text%"$HF_NL"}
+BODY
+$hf_text${hf_last%"$HF_NL"}
+ALL
+  ) || return 1
+  # shellcheck disable=SC2086 # a sum and a name, three times
+  set -- $hf_sums
+  [ "sha256=$1$HF_NL" = "$hf_last" ] && [ "$3" = "$5" ]
 }
 
 # Chooses the valid record with the higher counter and reads it. Fails when none is valid; hf_record_seen says
@@ -26,7 +46,7 @@ hf_load_record() {
     hf_record_seen=yes
     if hf_check_record "$hf_file" && [ "$hf_record_counter" -gt "$hf_best" ]; then
       hf_best=$hf_record_counter
-      hf_record=$hf_file
+      hf_record=$hf_text
     fi
   done
   [ -n "$hf_record" ] || return 1
@@ -46,7 +66,9 @@ hf_load_record() {
         hf_trial_token=$hf_value
         ;;
     esac
-  done <"$hf_record"
+  done <<RECORD
+$hf_record
+RECORD
 }
 
 # The token is the arbiter: a trial whose token says confirmed is the last known good, even when the power went
