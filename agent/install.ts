@@ -1,6 +1,7 @@
 /** `holdfastd install`: the scripts and units that this program carries, written to where init looks for them. */
 import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import artifacts from "./scripts/artifacts.sh" with { type: "text" };
 import fence from "./scripts/fence.sh" with { type: "text" };
 import boot from "./scripts/holdfast-boot" with { type: "text" };
 import fenceCommand from "./scripts/holdfast-fence" with { type: "text" };
@@ -30,7 +31,14 @@ const programs = {
   "holdfast-step": step,
   "holdfast-write": write,
 };
-const parts = { "fence.sh": fence, "kernel.sh": kernel, "plan.sh": plan, "record.sh": record, "rescue.nft": rescue };
+const parts = {
+  "artifacts.sh": artifacts,
+  "fence.sh": fence,
+  "kernel.sh": kernel,
+  "plan.sh": plan,
+  "record.sh": record,
+  "rescue.nft": rescue,
+};
 
 /** Where units go, what they are, and how they are switched on. */
 const inits = {

@@ -136,7 +136,7 @@ describe("holdfastd", () => {
 describe("install", () => {
   test("writes the scripts and units that it carries, for each init system", () => {
     const scripts = ["holdfast-boot", "holdfast-fence", "holdfast-guard", "holdfast-restore", "holdfast-step"];
-    const texts = ["holdfast-write", "fence.sh", "kernel.sh", "plan.sh", "record.sh", "rescue.nft"];
+    const texts = ["holdfast-write", "artifacts.sh", "fence.sh", "kernel.sh", "plan.sh", "record.sh", "rescue.nft"];
     const units = {
       systemd: ["etc/systemd/system/holdfast-boot.service", "etc/systemd/system/holdfastd.service"],
       openrc: ["etc/init.d/holdfast-boot", "etc/init.d/holdfastd"],

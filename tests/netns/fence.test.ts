@@ -46,7 +46,9 @@ for (const shell of ["dash", "busybox ash"] as ShellName[]) {
       trial = storeArtifacts(router, { ruleset: ruleset({ ports: [1], extra: "trial" }), links });
       storeRecord(router, "a", { counter: 1, lkg: good, lkgEpoch: 1 });
       const argv = ["--state", router.state, "--run", router.run, "--lib", router.lib, "--backend", "userspace"];
-      guard = world.spawn(space, [join(router.lib, "holdfast-guard"), ...argv], { env: { PATH: router.path } });
+      writeFileSync(watchdog(), "");
+      const words = [...argv, "--watchdog", watchdog()];
+      guard = world.spawn(space, [join(router.lib, "holdfast-guard"), ...words], { env: { PATH: router.path } });
       await until(() => existsSync(join(router.run, "guard.alive")));
     }, 1_800_000);
     afterAll(() => {
@@ -54,6 +56,8 @@ for (const shell of ["dash", "busybox ash"] as ShellName[]) {
       router.remove();
     });
 
+    /** In place of the device: what the guard writes to it, one byte after the other. */
+    const watchdog = (): string => join(router.run, "watchdog");
     const env = (): { env: { PATH: string } } => ({ env: { PATH: router.path } });
     const plainWrite = (owner: string, decision: string, ...argv: string[]): string[] => {
       return [join(router.lib, "holdfast-write"), router.run, router.state, owner, decision, ...argv];
@@ -226,6 +230,19 @@ for (const shell of ["dash", "busybox ash"] as ShellName[]) {
       await until(() => !existsSync(join(router.run, "guard.armed")));
       expect(result().get("by")).toBe("guard");
       expect(await listing(router)).not.toContain("z_trial");
+    });
+
+    test("the watchdog was fed while a trial was armed, let go after each, and left to no child", async () => {
+      await until(() => readFileSync(watchdog(), "utf8").endsWith("V"));
+      // A byte a second through four trials (some follow at once), one of them eight seconds long, and their restores.
+      expect(readFileSync(watchdog(), "utf8")).toMatch(/^(\.{2,}V)+$/);
+      expect(readFileSync(watchdog(), "utf8").length).toBeGreaterThan(15);
+      const open = await world.exec(space, [
+        "sh",
+        "-c",
+        `ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c ' ${watchdog()}$'`,
+      ]);
+      expect(open.stdout.trim()).toBe("0");
     });
 
     test("the guard has been one process all along", () => {

@@ -4,7 +4,7 @@
  * kernel is what it was, and the receipt names the cause. The stages run side by side, since windows are waiting.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { bootMs } from "../../agent/host/clock.ts";
 import { toHex } from "../../schemas/digest.ts";
 import type { Receipt } from "../../schemas/report.ts";
@@ -62,6 +62,12 @@ async function lostAgents(): Promise<Results<"living" | "restarted" | "killed" |
   return { living, restarted, killed, stopped };
 }
 
+/** False for a zombie too: who takes in orphans may let them wait. */
+function lives(pid: number): boolean {
+  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, "utf8") : "";
+  return stat !== "" && !/\) [ZX] /.test(stat);
+}
+
 type Orphan = {
   readonly alive: boolean; // the orphaned nft, after the guard's restore
   readonly rolledBack: Receipt;
@@ -82,7 +88,7 @@ async function orphanNft(stage: Stage): Promise<Orphan> {
   const pid = await slow.caught();
   await units.killAgent();
   await units.untilRestoredBy("guard", killedAfter);
-  const alive = existsSync(`/proc/${pid}`);
+  const alive = lives(pid);
   slow.release();
   await Bun.sleep(500); // five of its looks: long enough for an orphan to commit
   const [stateBefore, stateAfter] = observer.texts(before, await observer.snapshot());
