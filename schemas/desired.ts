@@ -85,6 +85,9 @@ export type DesiredLane = {
   readonly fingerprint: string;
 };
 
+/** Foreign rules that the operator vouches for, and whether a flushed table of ours is loaded again without asking. */
+export type Foreign = { readonly accept: readonly string[]; readonly reassert: boolean };
+
 export type Desired = {
   readonly format: typeof DESIRED_FORMAT;
   readonly router: string;
@@ -100,6 +103,8 @@ export type Desired = {
   readonly windowS: number;
   readonly capS: number;
   readonly rebootAllowed: boolean;
+  /** What the operator says of other programs; absent when nothing is said, as in generations of earlier agents. */
+  readonly foreign?: Foreign;
 };
 
 /** The canonical bytes: JSON in construction order without white space. compile() builds every object in the order of these types. */

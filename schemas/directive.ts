@@ -43,6 +43,7 @@ export const Directive = v.strictObject({
   commit: Commit,
   note: Text(limits.noteChars),
   issued_at: U64,
+  force: v.boolean(),
 });
 export type Directive = v.InferOutput<typeof Directive>;
 

@@ -56,6 +56,7 @@ export const uniqueValues: Law = ({ intent }) => [
     ),
     ...repeats(textsOf(router.management.addresses, `routers[${r}].management.addresses`), "address"),
     ...repeats(textsOf(router.management.zones, `routers[${r}].management.zones`), "zone"),
+    ...repeats(textsOf(router.management.accept_foreign, `routers[${r}].management.accept_foreign`), "foreign rules"),
     ...repeats(
       router.routes.map(({ to, metric }, i) => ({
         text: `${to} metric ${metric}`,

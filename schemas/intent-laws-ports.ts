@@ -1,5 +1,5 @@
 /** Laws of ports: services, lanes, port-forwards, endpoints, probes. A lane's port belongs to the lane alone. */
-import type { PortForward, Service } from "./intent.ts";
+import type { PortForward, Probe, Service } from "./intent.ts";
 import { type IntentIndex, type Law, prefixesOf, RESCUE_PORT, sideHolding } from "./intent-laws-index.ts";
 import { contains, formatIp, isCanonicalIp, parseIp, parsePrefix } from "./ip.ts";
 import { type Problem, problem } from "./problem.ts";
@@ -192,6 +192,26 @@ export const confirmWindow: Law = ({ intent: { confirm } }) => {
   if (confirm.window_s <= confirm.cap_s) return [];
   const text = `The window of ${confirm.window_s} s is longer than cap_s, ${confirm.cap_s} s, which includes it: raise cap_s.`;
   return [problem("intent.window", "confirm.cap_s", text)];
+};
+
+/** How long a probe may take, in seconds: every attempt to its end; ping counts in whole seconds. */
+function probeSeconds({ kind, timeout_ms, attempts }: Probe): number {
+  return attempts * (kind === "ping" ? Math.ceil(timeout_ms / 1000) : timeout_ms / 1000);
+}
+
+/**
+ * Probes run before the first change and after the apply, all of a router at once, and the window begins after them:
+ * the slowest of them twice, and the window, lie inside the cap. Otherwise the cap would take the window's end away.
+ */
+export const probeBudget: Law = ({ intent: { probes, confirm } }) => {
+  if (confirm.window_s > confirm.cap_s) return [];
+  return probes.flatMap((probe, p): Problem[] => {
+    const needS = 2 * probeSeconds(probe) + confirm.window_s;
+    if (needS <= confirm.cap_s) return [];
+    const each = `${probe.attempts} attempts of ${probe.timeout_ms} ms, before and after the apply, and the window of ${confirm.window_s} s take ${Math.ceil(needS)} s`;
+    const text = `Probe ${probe.id} does not fit: ${each}, and cap_s is ${confirm.cap_s} s: raise cap_s or shorten the probe.`;
+    return [problem("intent.probe_budget", `probes[${p}].timeout_ms`, text)];
+  });
 };
 
 /** True when a service includes a TCP port. */

@@ -40,6 +40,7 @@ const laws: readonly Law[] = [
   ports.portForwards,
   ports.probes,
   ports.confirmWindow,
+  ports.probeBudget,
   reach.policies,
   reach.profileReach,
   reach.profileServices,

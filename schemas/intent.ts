@@ -11,6 +11,7 @@ import {
   Address4,
   AddressOrPrefix,
   Count,
+  ForeignName,
   HostPort,
   InterfaceCidr,
   InterfaceName,
@@ -42,6 +43,8 @@ export const Management = v.strictObject({
   ),
   zones: v.pipe(v.array(Name, "must be a list"), v.minLength(1, "must name at least one zone"), v.maxLength(64)),
   port: v.optional(Port, 8022),
+  accept_foreign: list(ForeignName, 64),
+  reassert: flag,
 });
 
 export const InterfaceAddress = v.strictObject({ interface: InterfaceName, cidr: InterfaceCidr });
@@ -231,6 +234,7 @@ export function canonicalIntent(intent: Intent): Intent {
         ...router.management,
         addresses: sorted(router.management.addresses),
         zones: sorted(router.management.zones),
+        accept_foreign: sorted(router.management.accept_foreign),
       },
       addresses: sortedBy(router.addresses, (address) => `${address.interface} ${address.cidr}`),
       routes: sortedBy(router.routes, (route) => `${route.to} ${route.interface} ${route.via} ${route.metric}`),

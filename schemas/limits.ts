@@ -36,6 +36,8 @@ export const limits = {
   beaconsOutstanding: 64,
   /** Keys that revoked themselves and that a router remembers: one for each operator that a roster can hold. */
   selfRevocations: 256,
+  /** Contents that a router refuses after they failed there; the oldest is forgotten first. */
+  quarantine: 64,
   clients: 50_000,
   nftElements: 1 << 20,
   noteChars: 200,

@@ -7,6 +7,7 @@ import { cliProblems } from "./problems/cli.ts";
 import { compileProblems } from "./problems/compile.ts";
 import type { ProblemEntry } from "./problems/entry.ts";
 import { intentProblems } from "./problems/intent.ts";
+import { outsideProblems } from "./problems/outside.ts";
 import { trustProblems } from "./problems/trust.ts";
 
 /** One thing that is wrong: stable code, where, and what exactly. */
@@ -22,6 +23,7 @@ export const problems: readonly ProblemEntry[] = [
   ...trustProblems,
   ...compileProblems,
   ...applyProblems,
+  ...outsideProblems,
   ...cliProblems,
 ];
 

@@ -24,6 +24,21 @@ export const Outcome = v.picklist([
 ]);
 export type Outcome = v.InferOutput<typeof Outcome>;
 
+export const ProbeState = v.picklist(["not_run", "passed", "failed"]);
+export type ProbeState = v.InferOutput<typeof ProbeState>;
+
+export const ProbeReport = v.strictObject({ id: Name, before: ProbeState, after: ProbeState, restored: ProbeState });
+export type ProbeReport = v.InferOutput<typeof ProbeReport>;
+
+export const Quarantined = v.strictObject({
+  desired_digest: Bytes(32),
+  generation: U64,
+  cause: Code,
+  signers: list(Text(64), limits.signatures),
+  at_unix: U64,
+});
+export type Quarantined = v.InferOutput<typeof Quarantined>;
+
 export const Receipt = v.strictObject({
   network_id: Bytes(16),
   router_id: Bytes(16),
@@ -53,6 +68,9 @@ export const Receipt = v.strictObject({
   signers: list(Text(64), limits.signatures),
   note: Text(limits.noteChars),
   commit: Commit,
+  probes: list(ProbeReport, 64),
+  quarantined: v.boolean(),
+  outside_digest: OptionalBytes(32),
 });
 export type Receipt = v.InferOutput<typeof Receipt>;
 
@@ -101,6 +119,12 @@ export const Status = v.strictObject({
   lkg_inventory: OptionalBytes(32),
   roster_version: U32,
   revoked: list(Bytes(32), 256),
+  quarantine: list(Quarantined, limits.quarantine),
+  probation: U64,
+  outside_digest: OptionalBytes(32),
+  outside_changed: v.boolean(),
+  outside_detail: Lines(4096),
+  reasserted: U32,
 });
 export type Status = v.InferOutput<typeof Status>;
 

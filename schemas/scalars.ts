@@ -17,6 +17,15 @@ export const InterfaceName = v.pipe(
   v.regex(/^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,14}$/, "must be an interface name of 1 to 15 characters"),
 );
 
+/** Rules that are not ours, as the agent names them: an nft table, an iptables table, a program on an interface. */
+export const ForeignName = v.pipe(
+  v.string("must name foreign rules"),
+  v.regex(
+    /^((ip|ip6|inet|arp|bridge|netdev) (?!holdfast$)[0-9A-Za-z_./\\-]{1,64}|(iptables|ip6tables|arptables) [a-z]{1,16}|(xdp|tc) [0-9A-Za-z_.-]{1,15})$/,
+    'must name foreign rules: "inet fw4", "iptables filter", "xdp wan0" or "tc wan0"',
+  ),
+);
+
 export const OptionalInterfaceName = v.union([v.literal(""), InterfaceName], "must be an interface name or absent");
 
 export const Address = v.pipe(

@@ -59,6 +59,7 @@ export const holdfast = $root.holdfast = (() => {
             Directive.prototype.commit = "";
             Directive.prototype.note = "";
             Directive.prototype.issuedAt = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Directive.prototype.force = false;
 
             Directive.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -120,6 +121,8 @@ export const holdfast = $root.holdfast = (() => {
                     writer.uint32(202).string(message.note);
                 if (message.issuedAt != null && $Object.hasOwnProperty.call(message, "issuedAt") && (typeof message.issuedAt === "object" ? message.issuedAt.low || message.issuedAt.high : message.issuedAt !== 0))
                     writer.uint32(208).uint64(message.issuedAt);
+                if (message.force != null && $Object.hasOwnProperty.call(message, "force") && message.force !== false)
+                    writer.uint32(216).bool(message.force);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -384,6 +387,15 @@ export const holdfast = $root.holdfast = (() => {
                                 message.issuedAt = value;
                             else
                                 delete message.issuedAt;
+                            continue;
+                        }
+                    case 27: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.force = value;
+                            else
+                                delete message.force;
                             continue;
                         }
                     }
@@ -4429,6 +4441,7 @@ export const holdfast = $root.holdfast = (() => {
             const Management = function (properties) {
                 this.addresses = [];
                 this.zones = [];
+                this.acceptForeign = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -4438,6 +4451,8 @@ export const holdfast = $root.holdfast = (() => {
             Management.prototype.addresses = $util.emptyArray;
             Management.prototype.zones = $util.emptyArray;
             Management.prototype.port = 0;
+            Management.prototype.acceptForeign = $util.emptyArray;
+            Management.prototype.reassert = false;
 
             Management.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -4454,6 +4469,11 @@ export const holdfast = $root.holdfast = (() => {
                         writer.uint32(18).string(message.zones[i]);
                 if (message.port != null && $Object.hasOwnProperty.call(message, "port") && message.port !== 0)
                     writer.uint32(24).uint32(message.port);
+                if (message.acceptForeign != null && message.acceptForeign.length)
+                    for (let i = 0; i < message.acceptForeign.length; ++i)
+                        writer.uint32(34).string(message.acceptForeign[i]);
+                if (message.reassert != null && $Object.hasOwnProperty.call(message, "reassert") && message.reassert !== false)
+                    writer.uint32(40).bool(message.reassert);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -4510,6 +4530,23 @@ export const holdfast = $root.holdfast = (() => {
                                 message.port = value;
                             else
                                 delete message.port;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.acceptForeign && message.acceptForeign.length))
+                                message.acceptForeign = [];
+                            message.acceptForeign.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.reassert = value;
+                            else
+                                delete message.reassert;
                             continue;
                         }
                     }
@@ -7815,6 +7852,7 @@ export const holdfast = $root.holdfast = (() => {
                 this.lanes = [];
                 this.problems = [];
                 this.signers = [];
+                this.probes = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -7849,6 +7887,9 @@ export const holdfast = $root.holdfast = (() => {
             Receipt.prototype.signers = $util.emptyArray;
             Receipt.prototype.note = "";
             Receipt.prototype.commit = "";
+            Receipt.prototype.probes = $util.emptyArray;
+            Receipt.prototype.quarantined = false;
+            Receipt.prototype.outsideDigest = $util.newBuffer([]);
 
             Receipt.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7916,6 +7957,13 @@ export const holdfast = $root.holdfast = (() => {
                     writer.uint32(218).string(message.note);
                 if (message.commit != null && $Object.hasOwnProperty.call(message, "commit") && message.commit !== "")
                     writer.uint32(226).string(message.commit);
+                if (message.probes != null && message.probes.length)
+                    for (let i = 0; i < message.probes.length; ++i)
+                        $root.holdfast.v1.ProbeReport.encode(message.probes[i], writer.uint32(234).fork(), _depth + 1).ldelim();
+                if (message.quarantined != null && $Object.hasOwnProperty.call(message, "quarantined") && message.quarantined !== false)
+                    writer.uint32(240).bool(message.quarantined);
+                if (message.outsideDigest != null && $Object.hasOwnProperty.call(message, "outsideDigest") && message.outsideDigest.length)
+                    writer.uint32(250).bytes(message.outsideDigest);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8198,6 +8246,32 @@ export const holdfast = $root.holdfast = (() => {
                                 delete message.commit;
                             continue;
                         }
+                    case 29: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.probes && message.probes.length))
+                                message.probes = [];
+                            message.probes.push($root.holdfast.v1.ProbeReport.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 30: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.quarantined = value;
+                            else
+                                delete message.quarantined;
+                            continue;
+                        }
+                    case 31: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.outsideDigest = value;
+                            else
+                                delete message.outsideDigest;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8216,6 +8290,264 @@ export const holdfast = $root.holdfast = (() => {
             };
 
             return Receipt;
+        })();
+
+        v1.ProbeState = (function() {
+            const valuesById = $Object.create(null), values = $Object.create(valuesById);
+            values[valuesById[0] = "PROBE_STATE_UNSPECIFIED"] = 0;
+            values[valuesById[1] = "PROBE_STATE_NOT_RUN"] = 1;
+            values[valuesById[2] = "PROBE_STATE_PASSED"] = 2;
+            values[valuesById[3] = "PROBE_STATE_FAILED"] = 3;
+            return values;
+        })();
+
+        v1.ProbeReport = (function() {
+
+            const ProbeReport = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            ProbeReport.prototype.id = "";
+            ProbeReport.prototype.before = 0;
+            ProbeReport.prototype.after = 0;
+            ProbeReport.prototype.restored = 0;
+
+            ProbeReport.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                    writer.uint32(10).string(message.id);
+                if (message.before != null && $Object.hasOwnProperty.call(message, "before") && message.before !== 0)
+                    writer.uint32(16).int32(message.before);
+                if (message.after != null && $Object.hasOwnProperty.call(message, "after") && message.after !== 0)
+                    writer.uint32(24).int32(message.after);
+                if (message.restored != null && $Object.hasOwnProperty.call(message, "restored") && message.restored !== 0)
+                    writer.uint32(32).int32(message.restored);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            ProbeReport.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.ProbeReport();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.id = value;
+                            else
+                                delete message.id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.before = value;
+                            else
+                                delete message.before;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.after = value;
+                            else
+                                delete message.after;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.restored = value;
+                            else
+                                delete message.restored;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return ProbeReport;
+        })();
+
+        v1.Quarantined = (function() {
+
+            const Quarantined = function (properties) {
+                this.signers = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Quarantined.prototype.desiredDigest = $util.newBuffer([]);
+            Quarantined.prototype.generation = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Quarantined.prototype.cause = "";
+            Quarantined.prototype.signers = $util.emptyArray;
+            Quarantined.prototype.atUnix = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            Quarantined.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.desiredDigest != null && $Object.hasOwnProperty.call(message, "desiredDigest") && message.desiredDigest.length)
+                    writer.uint32(10).bytes(message.desiredDigest);
+                if (message.generation != null && $Object.hasOwnProperty.call(message, "generation") && (typeof message.generation === "object" ? message.generation.low || message.generation.high : message.generation !== 0))
+                    writer.uint32(16).uint64(message.generation);
+                if (message.cause != null && $Object.hasOwnProperty.call(message, "cause") && message.cause !== "")
+                    writer.uint32(26).string(message.cause);
+                if (message.signers != null && message.signers.length)
+                    for (let i = 0; i < message.signers.length; ++i)
+                        writer.uint32(34).string(message.signers[i]);
+                if (message.atUnix != null && $Object.hasOwnProperty.call(message, "atUnix") && (typeof message.atUnix === "object" ? message.atUnix.low || message.atUnix.high : message.atUnix !== 0))
+                    writer.uint32(40).uint64(message.atUnix);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Quarantined.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.holdfast.v1.Quarantined();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.desiredDigest = value;
+                            else
+                                delete message.desiredDigest;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.generation = value;
+                            else
+                                delete message.generation;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.cause = value;
+                            else
+                                delete message.cause;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.signers && message.signers.length))
+                                message.signers = [];
+                            message.signers.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.atUnix = value;
+                            else
+                                delete message.atUnix;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Quarantined;
         })();
 
         v1.Pending = (function() {
@@ -8354,6 +8686,7 @@ export const holdfast = $root.holdfast = (() => {
                 this.lanes = [];
                 this.peers = [];
                 this.revoked = [];
+                this.quarantine = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -8387,6 +8720,12 @@ export const holdfast = $root.holdfast = (() => {
             Status.prototype.lkgInventory = $util.newBuffer([]);
             Status.prototype.rosterVersion = 0;
             Status.prototype.revoked = $util.emptyArray;
+            Status.prototype.quarantine = $util.emptyArray;
+            Status.prototype.probation = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Status.prototype.outsideDigest = $util.newBuffer([]);
+            Status.prototype.outsideChanged = false;
+            Status.prototype.outsideDetail = "";
+            Status.prototype.reasserted = 0;
 
             Status.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8452,6 +8791,19 @@ export const holdfast = $root.holdfast = (() => {
                 if (message.revoked != null && message.revoked.length)
                     for (let i = 0; i < message.revoked.length; ++i)
                         writer.uint32(218).bytes(message.revoked[i]);
+                if (message.quarantine != null && message.quarantine.length)
+                    for (let i = 0; i < message.quarantine.length; ++i)
+                        $root.holdfast.v1.Quarantined.encode(message.quarantine[i], writer.uint32(226).fork(), _depth + 1).ldelim();
+                if (message.probation != null && $Object.hasOwnProperty.call(message, "probation") && (typeof message.probation === "object" ? message.probation.low || message.probation.high : message.probation !== 0))
+                    writer.uint32(232).uint64(message.probation);
+                if (message.outsideDigest != null && $Object.hasOwnProperty.call(message, "outsideDigest") && message.outsideDigest.length)
+                    writer.uint32(242).bytes(message.outsideDigest);
+                if (message.outsideChanged != null && $Object.hasOwnProperty.call(message, "outsideChanged") && message.outsideChanged !== false)
+                    writer.uint32(248).bool(message.outsideChanged);
+                if (message.outsideDetail != null && $Object.hasOwnProperty.call(message, "outsideDetail") && message.outsideDetail !== "")
+                    writer.uint32(258).string(message.outsideDetail);
+                if (message.reasserted != null && $Object.hasOwnProperty.call(message, "reasserted") && message.reasserted !== 0)
+                    writer.uint32(264).uint32(message.reasserted);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8720,6 +9072,59 @@ export const holdfast = $root.holdfast = (() => {
                             if (!(message.revoked && message.revoked.length))
                                 message.revoked = [];
                             message.revoked.push(reader.bytes());
+                            continue;
+                        }
+                    case 28: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.quarantine && message.quarantine.length))
+                                message.quarantine = [];
+                            message.quarantine.push($root.holdfast.v1.Quarantined.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 29: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.probation = value;
+                            else
+                                delete message.probation;
+                            continue;
+                        }
+                    case 30: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.outsideDigest = value;
+                            else
+                                delete message.outsideDigest;
+                            continue;
+                        }
+                    case 31: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.outsideChanged = value;
+                            else
+                                delete message.outsideChanged;
+                            continue;
+                        }
+                    case 32: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.outsideDetail = value;
+                            else
+                                delete message.outsideDetail;
+                            continue;
+                        }
+                    case 33: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.reasserted = value;
+                            else
+                                delete message.reasserted;
                             continue;
                         }
                     }

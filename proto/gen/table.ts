@@ -152,6 +152,7 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 24, key: "commit", name: "commit", type: "string", repeated: false, packed: false },
     { number: 25, key: "note", name: "note", type: "string", repeated: false, packed: false },
     { number: 26, key: "issued_at", name: "issuedAt", type: "uint64", repeated: false, packed: false },
+    { number: 27, key: "force", name: "force", type: "bool", repeated: false, packed: false },
   ],
   EnrolRequest: [
     { number: 1, key: "token_id", name: "tokenId", type: "bytes", repeated: false, packed: false },
@@ -242,6 +243,8 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 1, key: "addresses", name: "addresses", type: "string", repeated: true, packed: false },
     { number: 2, key: "zones", name: "zones", type: "string", repeated: true, packed: false },
     { number: 3, key: "port", name: "port", type: "uint32", repeated: false, packed: false },
+    { number: 4, key: "accept_foreign", name: "acceptForeign", type: "string", repeated: true, packed: false },
+    { number: 5, key: "reassert", name: "reassert", type: "bool", repeated: false, packed: false },
   ],
   Masquerade: [
     { number: 1, key: "from", name: "from", type: "string", repeated: false, packed: false },
@@ -329,6 +332,12 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 6, key: "timeout_ms", name: "timeoutMs", type: "uint32", repeated: false, packed: false },
     { number: 7, key: "attempts", name: "attempts", type: "uint32", repeated: false, packed: false },
   ],
+  ProbeReport: [
+    { number: 1, key: "id", name: "id", type: "string", repeated: false, packed: false },
+    { number: 2, key: "before", name: "before", type: "enum", of: "ProbeState", repeated: false, packed: false },
+    { number: 3, key: "after", name: "after", type: "enum", of: "ProbeState", repeated: false, packed: false },
+    { number: 4, key: "restored", name: "restored", type: "enum", of: "ProbeState", repeated: false, packed: false },
+  ],
   Problem: [
     { number: 1, key: "code", name: "code", type: "string", repeated: false, packed: false },
     { number: 2, key: "path", name: "path", type: "string", repeated: false, packed: false },
@@ -340,6 +349,13 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 3, key: "services", name: "services", type: "string", repeated: true, packed: false },
     { number: 4, key: "internet", name: "internet", type: "message", of: "Families", repeated: false, packed: false },
     { number: 5, key: "dns", name: "dns", type: "message", of: "Families", repeated: false, packed: false },
+  ],
+  Quarantined: [
+    { number: 1, key: "desired_digest", name: "desiredDigest", type: "bytes", repeated: false, packed: false },
+    { number: 2, key: "generation", name: "generation", type: "uint64", repeated: false, packed: false },
+    { number: 3, key: "cause", name: "cause", type: "string", repeated: false, packed: false },
+    { number: 4, key: "signers", name: "signers", type: "string", repeated: true, packed: false },
+    { number: 5, key: "at_unix", name: "atUnix", type: "uint64", repeated: false, packed: false },
   ],
   Reach: [
     { number: 1, key: "zone", name: "zone", type: "string", repeated: false, packed: false },
@@ -375,6 +391,9 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 26, key: "signers", name: "signers", type: "string", repeated: true, packed: false },
     { number: 27, key: "note", name: "note", type: "string", repeated: false, packed: false },
     { number: 28, key: "commit", name: "commit", type: "string", repeated: false, packed: false },
+    { number: 29, key: "probes", name: "probes", type: "message", of: "ProbeReport", repeated: true, packed: false },
+    { number: 30, key: "quarantined", name: "quarantined", type: "bool", repeated: false, packed: false },
+    { number: 31, key: "outside_digest", name: "outsideDigest", type: "bytes", repeated: false, packed: false },
   ],
   ReportedKey: [
     { number: 1, key: "network", name: "network", type: "string", repeated: false, packed: false },
@@ -513,6 +532,12 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 25, key: "lkg_inventory", name: "lkgInventory", type: "bytes", repeated: false, packed: false },
     { number: 26, key: "roster_version", name: "rosterVersion", type: "uint32", repeated: false, packed: false },
     { number: 27, key: "revoked", name: "revoked", type: "bytes", repeated: true, packed: false },
+    { number: 28, key: "quarantine", name: "quarantine", type: "message", of: "Quarantined", repeated: true, packed: false },
+    { number: 29, key: "probation", name: "probation", type: "uint64", repeated: false, packed: false },
+    { number: 30, key: "outside_digest", name: "outsideDigest", type: "bytes", repeated: false, packed: false },
+    { number: 31, key: "outside_changed", name: "outsideChanged", type: "bool", repeated: false, packed: false },
+    { number: 32, key: "outside_detail", name: "outsideDetail", type: "string", repeated: false, packed: false },
+    { number: 33, key: "reasserted", name: "reasserted", type: "uint32", repeated: false, packed: false },
   ],
   Tombstone: [
     { number: 1, key: "network", name: "network", type: "string", repeated: false, packed: false },
@@ -548,6 +573,7 @@ export const enums: Readonly<Record<string, readonly string[]>> = {
   OperatorStatus: ["unspecified", "active", "revoked", "stolen"],
   Outcome: ["unspecified", "planned", "refused", "trial", "confirmed", "rolled_back", "unchanged", "needs_hands", "enrolled"],
   ProbeKind: ["unspecified", "ping", "tcp", "handshake"],
+  ProbeState: ["unspecified", "not_run", "passed", "failed"],
   Protocol: ["unspecified", "tcp", "udp", "icmp"],
   RequestKind: ["unspecified", "challenge", "need_blobs", "put_blob", "submit", "confirm", "status", "receipts", "keys", "enrol", "beacon", "revoke", "put_delta"],
   RiskClass: ["unspecified", "routine", "sensitive", "trust", "recovery"],

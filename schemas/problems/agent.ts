@@ -36,11 +36,37 @@ export const agentProblems: readonly ProblemEntry[] = [
   },
   {
     code: "probe.failed",
-    sentence: "A probe that passed before the apply fails after it.",
+    sentence: "A probe that passed before the apply failed after it, and passes again after the way back.",
     status: 409,
     exit: 4,
-    safe: "The last confirmed generation is put back.",
+    safe: "The last confirmed generation is put back; the router takes this content only with --force now.",
     next: "The detail names the probe; correct the intent, push again.",
+  },
+  {
+    code: "probe.inconclusive",
+    sentence:
+      "The trial was taken back while something outside of it went wrong, so it says nothing about the generation.",
+    status: 409,
+    exit: 4,
+    safe: "The last confirmed generation is put back; the same content may be pushed again.",
+    next: "The details name what changed outside; when that is well again, push again.",
+  },
+  {
+    code: "probation.no_contact",
+    sentence:
+      "After its first reboot the generation reached nothing that it had reached, and nobody reached the router.",
+    status: 503,
+    exit: 4,
+    safe: "The generation before it is in force again, after it was seen to reach what the other one did not.",
+    next: "The details name the probes; correct the intent, push again.",
+  },
+  {
+    code: "apply.quarantined",
+    sentence: "This router took the same content back before, for a fault of its own.",
+    status: 409,
+    exit: 3,
+    safe: "Nothing was changed; the generation is not burnt.",
+    next: "holdfast history shows how it failed; correct the intent, or holdfast push --force tries it all the same.",
   },
   {
     code: "apply.port_taken",
@@ -105,6 +131,14 @@ export const agentProblems: readonly ProblemEntry[] = [
     exit: 1,
     safe: "A pending trial goes on or is undone; nothing else changed.",
     next: "Read the agent's log on the router.",
+  },
+  {
+    code: "agent.generation_damaged",
+    sentence: "Neither copy of the last confirmed generation is whole on the router's disk.",
+    status: 503,
+    exit: 4,
+    safe: "The rescue ruleset is in force: the management API and the rescue lane answer, nothing is forwarded.",
+    next: "holdfast doctor: look at the router's disk, then push again.",
   },
   {
     code: "agent.record_damaged",

@@ -52,6 +52,14 @@ export const applyProblems: readonly ProblemEntry[] = [
     next: "Compare kernel and nft with the supported versions.",
   },
   {
+    code: "apply.rollback_not_rehearsable",
+    sentence: "The kernel does not take the ruleset of the last confirmed generation any more.",
+    status: 409,
+    exit: 3,
+    safe: "Nothing was changed: no trial begins without a way back.",
+    next: "Put back the kernel or nft that loaded it, then push again.",
+  },
+  {
     code: "apply.key_missing",
     sentence: "A private or preshared key that the generation names is not on this router.",
     status: 409,

@@ -115,6 +115,11 @@ export const intentProblems: readonly ProblemEntry[] = [
   entry("intent.endpoint", "Clients could not dial an endpoint.", "Name a host or address outside every tunnel."),
   entry("intent.probe", "A probe has not the fields of its kind.", "Correct the probe as the detail says."),
   entry(
+    "intent.probe_budget",
+    "A probe can take so long that the confirm window would not fit under its absolute limit.",
+    "Raise confirm.cap_s, or give the probe fewer attempts or a shorter timeout.",
+  ),
+  entry(
     "intent.window",
     "The confirm window is longer than its absolute limit.",
     "Raise confirm.cap_s or lower confirm.window_s.",
