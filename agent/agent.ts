@@ -3,9 +3,13 @@ import { fromHex } from "../schemas/digest.ts";
 import { type Beacons, createBeacons } from "./beacons.ts";
 import { type Challenges, createChallenges } from "./challenges.ts";
 import type { Event, State } from "./core/lifecycle.ts";
+import { createDrift, type DriftOf } from "./drift.ts";
 import { createJournal, type Journal } from "./journal.ts";
+import { createOutside, type OutsideOf } from "./outside.ts";
 import type { Parts } from "./ports.ts";
-import { createRunner, type Runner } from "./runner.ts";
+import { createProbation, type ProbationWatch } from "./probation.ts";
+import { createReassert, type Reassert } from "./reassert.ts";
+import { createRunner, type Performer, type Runner } from "./runner.ts";
 import { createStanding, type Standing } from "./standing.ts";
 import { createEffects } from "./trial.ts";
 import type { OnTrial } from "./work.ts";
@@ -16,9 +20,15 @@ export type Agent = Parts & {
   readonly runner: Runner;
   readonly challenges: Challenges;
   readonly beacons: Beacons;
+  readonly drift: DriftOf;
+  readonly outside: OutsideOf;
+  readonly reassert: Reassert;
+  /** One after the other: walks of bundles, and what must not meet one. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
   /** The generation on its way, or the last one of this process. */
   current(): OnTrial | undefined;
   begin(work: OnTrial): void;
+  readonly probation: ProbationWatch;
   /** Housekeeping once a generation is closed. */
   closed(): void;
 };
@@ -27,7 +37,9 @@ export type Agent = Parts & {
 function prune(parts: Parts, standing: Standing): void {
   const { store } = parts;
   const { lkg, trial, quorum } = store.record();
-  const kept = [lkg, trial].filter((one) => one !== null);
+  const probation = store.probation();
+  const waiting = probation === undefined ? [] : [probation.kept, probation.previous];
+  const kept = [lkg, trial, ...waiting].filter((one) => one !== null);
   const directives = [...kept.map((one) => one.directive), ...(quorum === "" ? [] : [quorum])];
   const messages = directives.flatMap((digest) => standing.directive(digest)?.message ?? []);
   const blobs = messages.flatMap((one) =>
@@ -43,14 +55,21 @@ function causeOf(failure: unknown): string {
   return typeof code === "string" && fromHex(code) === undefined ? "agent.storage" : "agent.failure";
 }
 
-export type Hooks = { readonly rebind: () => Promise<void> };
+export type Hooks = {
+  readonly rebind: () => Promise<void>;
+  readonly probationS?: number; // 0: no generation is ever on probation; 600 when absent
+};
+
+const PROBATION_S = 600;
 
 export function createAgent(parts: Parts, hooks: Hooks): Agent {
   const standing = createStanding(parts);
   const journal = createJournal(parts, standing);
   let current: OnTrial | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
   // The guard may decide while this process is stopped: the token says so, nobody else would.
   const look = (state: State): Event | undefined => {
+    if (state.name === "idle") agent.probation.tick();
     if (state.name !== "trial" || parts.store.decision(state.trial.token) === "undecided") return undefined;
     return { kind: "failed", cause: "agent.heartbeat_lost" };
   };
@@ -58,8 +77,21 @@ export function createAgent(parts: Parts, hooks: Hooks): Agent {
     ...parts,
     standing,
     journal,
+    probation: createProbation(
+      { ...parts, standing, journal },
+      { rebind: hooks.rebind, limitMs: (hooks.probationS ?? PROBATION_S) * 1000 },
+    ),
     challenges: createChallenges(parts.host.clock, parts.host.random),
     beacons: createBeacons(parts, standing),
+    drift: createDrift(parts),
+    outside: createOutside(parts),
+    reassert: createReassert({ ...parts, standing }),
+    inTurn(work) {
+      const next = turn.then(work);
+      // Its sender is told; the next one has its turn all the same.
+      turn = next.catch(() => {});
+      return next;
+    },
     current: () => current,
     begin(work) {
       current = work;
@@ -78,7 +110,7 @@ export function createAgent(parts: Parts, hooks: Hooks): Agent {
       look,
     }),
   };
-  const perform = createEffects({
+  const perform: Performer["perform"] = createEffects({
     ...agent,
     interrupted: agent.runner.interrupted,
     rebind: hooks.rebind,

@@ -6,7 +6,7 @@ import { networkInterfaces } from "node:os";
 import * as v from "valibot";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { done, type Problem, problem, type Result } from "../schemas/problem.ts";
-import { Address, InterfaceName, Port } from "../schemas/scalars.ts";
+import { Address, Count, InterfaceName, Port } from "../schemas/scalars.ts";
 import type { Endpoint } from "./listeners.ts";
 
 const ListenEntry = v.strictObject({ address: Address, port: v.optional(Port, 8022) });
@@ -18,6 +18,8 @@ export const Config = v.strictObject({
     [],
   ),
   backend: v.optional(v.picklist(["auto", "kernel", "userspace"], "must be auto, kernel or userspace"), "auto"),
+  /** How long a generation has after its first reboot before the one before it is tried again; 0: for ever. */
+  probation_s: v.optional(Count(0, 86_400), 600),
   /** Without `listen`: only on the addresses of this interface. */
   uplink: v.optional(v.union([v.literal(""), InterfaceName], "must be an interface name or absent"), ""),
 });

@@ -54,6 +54,13 @@ async function judge(
     const detail = "an operator must arrive over it with a key that is new";
     return refusal([problem("confirm.lane_unproven", RESCUE, detail)]);
   }
+  // What was proven may not be so any more: a rule of others that may cut a lane ends the trial instead of keeping it.
+  const drops = lanes.length > 0 && agent.runner.state().name === "trial" ? await agent.outside.recheck(work) : [];
+  if (drops.length > 0) {
+    facts.problems = drops;
+    const ended = await agent.runner.send({ kind: "abort", token: trial.token, cause: "outside.foreign_drop" });
+    return reply(agent, work, ended, "rolled_back");
+  }
   let answer: Answer | undefined;
   for (const lane of lanes.length === 0 ? [""] : lanes) {
     const onTrial = agent.runner.state().name === "trial";

@@ -10,6 +10,7 @@ import type { Parts } from "./ports.ts";
 import { recover } from "./recover.ts";
 import { createRequests } from "./requests.ts";
 import { createStrangers } from "./strangers.ts";
+import { startWatch } from "./watch.ts";
 
 const SECOND_MS = 1000;
 
@@ -33,6 +34,7 @@ export async function startDaemon(parts: Parts, config: Config, runFolder: strin
   let listeners: Listeners | undefined;
   const agent = createAgent(parts, {
     rebind: async () => listeners?.update(wanted(agent, config)),
+    probationS: config.probation_s,
   });
   const requests = createRequests(agent, createPaths(host.clock));
   const front: Front = {
@@ -44,10 +46,14 @@ export async function startDaemon(parts: Parts, config: Config, runFolder: strin
   // First, so that a second agent in the same folders ends before it has touched anything.
   const closeSocket = await listenOnSocket(front, join(runFolder, "holdfastd.sock"));
   await host.guard.heartbeat();
-  const beat = setInterval(() => void host.guard.heartbeat(), SECOND_MS);
+  const beat = setInterval(() => {
+    // Without beats the guard ends a trial; that alone is no reason to end the agent.
+    host.guard.heartbeat().catch((failure) => host.log("heartbeat.failed", { detail: String(failure).slice(0, 300) }));
+  }, SECOND_MS);
   await recover(agent);
   listeners = createListeners(front);
   await listeners.update(wanted(agent, config));
+  const stopWatch = startWatch(agent);
   const retry = setInterval(() => listeners?.retry(), SECOND_MS);
   return {
     agent,
@@ -55,6 +61,7 @@ export async function startDaemon(parts: Parts, config: Config, runFolder: strin
     async stop() {
       clearInterval(beat);
       clearInterval(retry);
+      stopWatch();
       agent.runner.close();
       await listeners?.close();
       await closeSocket();

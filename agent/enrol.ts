@@ -131,7 +131,7 @@ function makeReport(agent: Agent, version: number, keys: readonly Messages["Repo
   return signStatement(agent.crypto, "key-report", message, [sign]);
 }
 
-/** A report that was written but not yet recorded when an earlier process died: its keys exist, so it counts. */
+/** A report that was written but not yet recorded when the disk failed or the process died: its keys exist, so it counts. */
 export function adoptKeyReport(agent: Agent): void {
   const { store, standing, crypto } = agent;
   const held = standing.keyReport();
@@ -143,6 +143,7 @@ export function adoptKeyReport(agent: Agent): void {
 /** Kind keys: makes a key for every network that has none, and reports all. The version grows only then. */
 export async function answerKeys(agent: Agent, request: Request): Promise<AnswerBody> {
   const { standing, store, host } = agent;
+  adoptKeyReport(agent);
   const held = standing.keyReport();
   if (held === undefined) return refusal([{ code: "trust.not_enrolled", path: "keys", detail: "no key report yet" }]);
   const known = new Set(held.message.keys.map((key) => key.network));

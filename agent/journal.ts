@@ -70,6 +70,9 @@ function complete({ host }: Parts, standing: Standing, entry: Entry, index: bigi
     signers: [],
     note: "",
     commit: "",
+    probes: [],
+    quarantined: false,
+    outside_digest: new Uint8Array(),
     ...entry,
   };
 }

@@ -30,6 +30,10 @@ export function metricsText(status: Status | undefined): string {
     metric("log_index", "counter", "Receipts in the log.", [["", status.log_index]]),
     metric("trial_pending", "gauge", "A generation is on trial.", [["", yes(status.pending !== null)]]),
     metric("drift", "gauge", "The kernel differs from the kept generation.", [["", yes(status.drift)]]),
+    metric("outside_changed", "gauge", "Other programs changed something since the last confirm, or endanger a lane.", [
+      ["", yes(status.outside_changed)],
+    ]),
+    metric("reasserted", "counter", "Our table was loaded again after a flush.", [["", status.reasserted]]),
     metric("guard_alive", "gauge", "The guard beats.", [["", yes(status.guard_alive)]]),
     metric(
       "lane_packets",

@@ -12,6 +12,7 @@ import { body, refusal } from "./answer.ts";
 import { renderArtifacts } from "./core/artifacts.ts";
 import { openStatement } from "./core/dsse.ts";
 import { isEmptyPlan } from "./core/plan.ts";
+import { quarantined, quarantinedText } from "./health.ts";
 import { quorumField } from "./past.ts";
 import { type Planned, planHere } from "./planning.ts";
 import { checkFree, checkReady } from "./ready.ts";
@@ -54,6 +55,7 @@ function knownOutcome(agent: Agent, bytes: Uint8Array): AnswerBody | undefined {
 /** The answer to action "plan": burns nothing, is not logged. */
 async function preview(agent: Agent, planned: Planned): Promise<AnswerBody> {
   const { plan, directive, proven, before, observed, risk } = planned;
+  const held = isEmptyPlan(plan) ? undefined : quarantined(agent, proven.digest);
   const changed = (name: string): boolean => plan.lanes.some((lane) => lane.name === name && lane.changed);
   const receipt = agent.journal.sign({
     ...outcomeOf(planned),
@@ -62,13 +64,29 @@ async function preview(agent: Agent, planned: Planned): Promise<AnswerBody> {
     lanes: await lanesOf(agent, proven.desired, changed, () => false),
     note: `risk class: ${risk.riskClass}`,
     window_s: directive.message.confirm_window_s,
+    outside_digest: planned.outside.digest,
     problems: [
-      ...(observed.nft === "" && before !== null ? [noTable] : []),
+      ...(observed.nft === "" && before !== null ? [noTable] : await driftBefore(agent, planned)),
+      ...(await outsideWarnings(agent, planned)),
       // Why it is that class: nothing is wrong with it.
+      ...(held === undefined ? [] : [problem("apply.quarantined", "quarantine", quarantinedText(held))]),
       ...risk.reasons.map(({ riskClass, text }) => problem("admit.risk_class", riskClass, text)),
     ].map(shownProblem),
   });
   return body({ receipt: receipt.envelope });
+}
+
+/** What of the kept generation the kernel does not hold; the plan mends it. */
+async function driftBefore(agent: Agent, { before, observed }: Planned): Promise<readonly Problem[]> {
+  if (before === null) return [];
+  const { drift, detail } = await agent.drift.kept(before, observed);
+  return drift ? detail.split("\n").map((line) => problem("apply.read_back", "drift", line)) : [];
+}
+
+/** What would refuse an apply, and what other programs changed since the last confirm. */
+async function outsideWarnings(agent: Agent, { outside, before }: Planned): Promise<readonly Problem[]> {
+  const changes = before === null ? [] : await agent.outside.changes(before);
+  return [...outside.problems, ...changes.slice(0, 20).map((line) => problem("outside.changed", "outside", line))];
 }
 
 const noTable: Problem = { code: "apply.read_back", path: "nft table inet holdfast", detail: "is missing" };
@@ -123,6 +141,7 @@ async function keepUnchanged(agent: Agent, planned: Planned, named: Named): Prom
   const receipt = agent.journal.append({
     ...outcomeOf(planned),
     outcome: "unchanged",
+    outside_digest: planned.outside.digest,
     observed_digest: await observedNow(agent, plan.epoch, proven.desired),
     lanes: await lanesOf(
       agent,
@@ -131,6 +150,7 @@ async function keepUnchanged(agent: Agent, planned: Planned, named: Named): Prom
       () => false,
     ),
   });
+  agent.outside.keep(planned.outside.text);
   agent.closed();
   return body({ receipt: receipt.envelope });
 }
@@ -149,7 +169,9 @@ async function beginTrial(agent: Agent, planned: Planned, named: Named): Promise
     rebootAllowed: desired.rebootAllowed,
   };
   const recorded = { ...named, generation: message.generation, directive: trial.directive };
-  agent.begin(begin({ trial, directive, holders, named: recorded, desired, before, epoch: plan.epoch, plan, listing }));
+  const work = begin({ trial, directive, holders, named: recorded, desired, before, epoch: plan.epoch, plan, listing });
+  work.facts.outside = planned.outside.text;
+  agent.begin(work);
   const answer = await agent.runner.send({ kind: "submit", trial });
   return body({ code: answer?.code ?? "" });
 }

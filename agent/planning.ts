@@ -3,7 +3,7 @@
  * signatures. Reads the kernel; changes nothing.
  */
 import type { Desired } from "../schemas/desired.ts";
-import { done, type Problem, problem, type Result } from "../schemas/problem.ts";
+import { done, type Problem, problem, type Result, refuse } from "../schemas/problem.ts";
 import type { Prepared } from "./admission.ts";
 import type { Agent } from "./agent.ts";
 import { renderArtifacts } from "./core/artifacts.ts";
@@ -13,6 +13,7 @@ import { planChange } from "./core/plan.ts";
 import { stolenLaneKeys } from "./core/rescue-peers.ts";
 import { deriveRisk, type Risk } from "./core/risk.ts";
 import type { Plan } from "./core/step.ts";
+import type { Look } from "./outside.ts";
 import { pastOf } from "./past.ts";
 
 export type Planned = Prepared & {
@@ -21,6 +22,7 @@ export type Planned = Prepared & {
   readonly plan: Plan;
   readonly listing: string; // of the new ruleset under the plan's epoch
   readonly risk: Risk;
+  readonly outside: Look;
 };
 
 /** Rehearses the new ruleset and the way back, and plans from what the kernel holds now. */
@@ -38,9 +40,9 @@ export async function planHere(agent: Agent, prepared: Prepared): Promise<Result
   let expectedLkgListing: string | null = null;
   const kept = lkg === null ? undefined : store.rulesetFile(lkg);
   if (kept !== undefined) {
-    const keptCheck = await kernel.checkNft(kept, lkgEpoch);
+    const keptCheck = wayBack(await kernel.checkNft(kept, lkgEpoch));
     if (!keptCheck.ok) return keptCheck;
-    const keptListing = await kernel.rehearseNft(kept, lkgEpoch);
+    const keptListing = wayBack(await kernel.rehearseNft(kept, lkgEpoch));
     if (!keptListing.ok) return keptListing;
     expectedLkgListing = keptListing.value.listing;
   }
@@ -58,7 +60,14 @@ export async function planHere(agent: Agent, prepared: Prepared): Promise<Result
   }
   if (busy.length > 0) return { ok: false, problems: busy };
   const risk = riskOf(agent, prepared, before, plan.value);
-  return done({ ...prepared, before, observed, plan: plan.value, listing: listing.value.listing, risk });
+  const outside = await agent.outside.look(desired);
+  return done({ ...prepared, before, observed, plan: plan.value, listing: listing.value.listing, risk, outside });
+}
+
+/** The kept ruleset's own refusal says so: nothing is wrong with the new one, and nothing is tried without a way back. */
+function wayBack<T>(rehearsed: Result<T>): Result<T> {
+  if (rehearsed.ok) return rehearsed;
+  return refuse("apply.rollback_not_rehearsable", "last confirmed generation", rehearsed.problems[0]?.detail ?? "");
 }
 
 /** What signing this change takes, and why. */

@@ -7,8 +7,12 @@ import type { BlobDelta } from "../schemas/directive.ts";
 import type { Result } from "../schemas/problem.ts";
 import type { Artifact } from "./core/artifacts.ts";
 import type { Crypto } from "./core/crypto.ts";
+import type { Probation } from "./core/health-probation.ts";
+import type { Quarantined } from "./core/health-quarantine.ts";
+import type { Uplink } from "./core/health-uplinks.ts";
 import type { Decision } from "./core/lifecycle.ts";
 import type { Observed, Scope } from "./core/observed.ts";
+import type { OutsideScope, OutsideSeen } from "./core/outside.ts";
 import type { RecordedGeneration, StateRecord } from "./core/record.ts";
 import type { Step } from "./core/step.ts";
 
@@ -32,6 +36,14 @@ export type Kernel = {
   /** Performs one step as `owner`, refused by the writer when the owner or the token has changed. */
   perform(owner: string, token: string, step: Step, epoch: number): Promise<Result<void>>;
   counters(): Promise<readonly LaneCount[]>;
+};
+
+/** What other programs did to this machine. */
+export type OutsideWorld = {
+  /** Throws never: what cannot be read is named in the answer. Several programs' worth of time. */
+  look(scope: OutsideScope): Promise<OutsideSeen>;
+  /** Generation id of the nftables ruleset: one netlink question, no program. */
+  nftGeneration(): number;
 };
 
 /** WireGuard key material: private halves never leave the folder. */
@@ -152,11 +164,20 @@ export type Store = {
 
   /** True when `bytes` more fit without touching the reserve. */
   room(bytes: number): boolean;
+  /** What the outside was when the kept generation was confirmed, as core/outside.ts writes it; undefined: not known. */
+  outside(): string | undefined;
+  putOutside(text: string): void;
   /** A file of the run folder for programs to read; replaced by the next call with that name. */
   scratch(name: string, text: string): string;
   /** A note of the run folder, whole or not there, which need not outlive a power cut; undefined: absent. */
   note(name: string): string | undefined;
   putNote(name: string, text: string): void;
+  /** Contents taken back for their own fault, newest last; `damaged`: the file was there and cannot be read. */
+  quarantine(): { readonly entries: readonly Quarantined[]; readonly damaged: boolean };
+  putQuarantine(entries: readonly Quarantined[]): void;
+  /** The kept generation that has not survived a reboot yet; undefined: none, or the file cannot be read. */
+  probation(): Probation | undefined;
+  putProbation(probation: Probation | null): void;
   /** Removes generations, blobs and directives that are not in `keep` and not among the newest few. */
   prune(keep: Keep): void;
 };
@@ -174,9 +195,12 @@ export type Host = {
   readonly clock: Clock;
   readonly random: (bytes: number) => Uint8Array;
   readonly kernel: Kernel;
+  readonly outside: OutsideWorld;
   readonly keys: KeyStore;
   readonly guard: Guard;
   readonly probe: (probe: Desired["probes"][number], desired: Desired) => Promise<ProbeResult>;
+  /** Interfaces with a default route and those named, as they are without us. Throws when the kernel does not answer. */
+  readonly uplinks: (named: readonly string[]) => Promise<readonly Uplink[]>;
   readonly log: Log;
 };
 

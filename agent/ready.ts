@@ -6,6 +6,7 @@ import { isRevoked } from "./core/operators.ts";
 import { isEmptyPlan } from "./core/plan.ts";
 import { keepsHolder, newRescuePeers } from "./core/rescue-peers.ts";
 import { coversClass } from "./core/risk.ts";
+import { quarantined, quarantinedText } from "./health.ts";
 import type { Planned } from "./planning.ts";
 
 // A guard that repeats an agent's restore, to be sure of it, beats only when that is over.
@@ -15,6 +16,9 @@ const GUARD_WAIT_MS = 15_000;
 export function checkFree(agent: Agent): Result<void> {
   if (agent.store.overtaken()) {
     return refuse("agent.overtaken", "record", "the disk holds a newer record than this process remembers");
+  }
+  if (agent.probation.falling()) {
+    return refuse("apply.trial_pending", "probation", "the generation before is tried, after a boot without contact");
   }
   const state = agent.runner.state();
   if (state.name === "idle") return done(undefined);
@@ -46,13 +50,23 @@ function checkHolders({ before, proven, view, directive }: Planned): Result<void
   return refuse("trust.last_holder", "directive.accept_unproven", detail);
 }
 
+/** Content that failed here for its own fault comes back only on purpose: a loop would try it for ever. */
+function checkQuarantine(agent: Agent, { plan, proven, directive }: Planned): Result<void> {
+  const held = isEmptyPlan(plan) || directive.message.force ? undefined : quarantined(agent, proven.digest);
+  if (held === undefined) return done(undefined);
+  return refuse("apply.quarantined", "directive.desired_digest", quarantinedText(held));
+}
+
 /** What only an apply needs: a class that fits, a way in, a guard that lives, and room on the disk. */
 export async function checkReady(agent: Agent, planned: Planned): Promise<Result<void>> {
   const { plan, proven, directive } = planned;
-  for (const check of [checkClass, checkHolders]) {
+  for (const check of [checkClass, checkHolders, (one: Planned) => checkQuarantine(agent, one)]) {
     const result = check(planned);
     if (!result.ok) return result;
   }
+  // A lane that another program's rules may cut would not bring the confirm, nor the next push.
+  const { problems } = planned.outside;
+  if (problems.length > 0) return { ok: false, problems };
   const bytes = renderArtifacts(proven.desired).reduce((sum, file) => sum + file.text.length, 0);
   if (!agent.store.room(2 * bytes)) return refuse("agent.disk_full", "state", `${2 * bytes} bytes are needed`);
   if (!isEmptyPlan(plan) && !(await agent.host.guard.alive(GUARD_WAIT_MS))) {

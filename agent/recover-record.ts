@@ -44,7 +44,16 @@ function readLog({ store, crypto }: Parts, signKey: Uint8Array): readonly Opened
 function keptLast(agent: Agent, log: readonly Opened<"receipt">[]): RecordedGeneration | null {
   const { store } = agent;
   const confirmed = store.tokens().filter((token) => store.decision(token) === "confirmed");
-  const newest = log.findLast(
+  // A generation that fell back after its first reboot was taken back after its confirm.
+  const fell = (desired: Uint8Array, index: bigint): boolean =>
+    log.some(
+      ({ message }) =>
+        message.cause === "probation.no_contact" &&
+        message.index > index &&
+        equalBytes(message.desired_digest, desired),
+    );
+  const standing = log.filter(({ message }) => !fell(message.desired_digest, message.index));
+  const newest = standing.findLast(
     ({ message }) =>
       message.outcome === "confirmed" ||
       message.outcome === "unchanged" ||

@@ -93,6 +93,14 @@ function owedReceipt(agent: Agent): void {
   }
 }
 
+/** Tells once that nothing whole is left to hold, which the scripts found before. */
+function tellDamage({ standing, store, journal }: Agent): void {
+  const { lkg } = store.record();
+  if (lkg === null || !standing.keptDamaged()) return;
+  // No directive: the outcome of none has changed.
+  journal.append({ outcome: "needs_hands", cause: "agent.generation_damaged", generation: lkg.generation });
+}
+
 const owedEntry = ({ digest, message }: Opened<"directive">) => ({
   directive_digest: digest,
   generation: message.generation,
@@ -140,6 +148,7 @@ export async function recover(agent: Agent): Promise<void> {
   if (named !== null && trial === null) await abandon(agent, named);
   await adoptEpoch(agent);
   owedReceipt(agent);
+  tellDamage(agent);
   const recorded = store.record().trial;
   const last = lastOutcome(agent);
   await runner.send({
@@ -151,6 +160,7 @@ export async function recover(agent: Agent): Promise<void> {
     cause: recorded === null ? "" : await causeOfOthers(agent, recorded.token),
     last,
   });
+  agent.probation.start();
   host.log("started", {
     generation: Number(store.record().generation),
     log: store.record().logIndex,

@@ -15,7 +15,7 @@ import type { TrustView } from "./core/trust.ts";
 import { answerEnrol, answerKeys, pendingToken } from "./enrol.ts";
 import type { Path, Paths } from "./paths.ts";
 import { submit } from "./pipeline.ts";
-import { createDrift, statusOf } from "./status.ts";
+import { statusOf } from "./status.ts";
 
 export type Requests = {
   /** The sealed answer to a sealed request; undefined for strangers. */
@@ -60,8 +60,6 @@ function revoke(agent: Agent, view: TrustView, message: Request): AnswerBody {
 
 export function createRequests(agent: Agent, paths: Paths): Requests {
   const { standing, store, crypto, host } = agent;
-  const driftOf = createDrift(agent);
-  let walk: Promise<unknown> = Promise.resolve();
 
   /** A challenge comes along where it was asked for: whoever plans will apply. */
   const freshened = ({ fresh }: Request, content: AnswerBody): AnswerBody =>
@@ -91,10 +89,12 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
       case "submit": {
         const put = message.delta === null ? undefined : store.putDelta(message.delta);
         if (put?.ok === false) return refusal(put.problems);
-        const next = walk.then(() => submit(agent, message));
-        // Its sender is told; the next bundle walks all the same. What a large one left in memory goes at once.
-        walk = next.catch(() => {}).then(() => Bun.gc(true));
-        return freshened(message, await next);
+        try {
+          return freshened(message, await agent.inTurn(() => submit(agent, message)));
+        } finally {
+          // What a large one left in memory goes at once.
+          Bun.gc(true);
+        }
       }
       case "confirm":
         return confirm(agent, view, message, { path, paths });
@@ -102,7 +102,7 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
         return freshened(
           message,
           body({
-            status: await statusOf(agent, driftOf, message.limit > 0),
+            status: await statusOf(agent, message.limit > 0),
             receipts: message.from_index === 0n ? [] : [...agent.journal.page(message.from_index, ALONG)],
           }),
         );
@@ -130,7 +130,10 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
       // A reply key that nobody can have is a stranger's: nothing is done that could not be answered.
       if (!crypto.admitsBoxKey(message.reply_key)) return undefined;
       const enrolled = standing.view() !== undefined;
-      if (request.holder !== "") paths.note(path);
+      if (request.holder !== "") {
+        paths.note(path);
+        agent.probation.contact();
+      }
       let content: AnswerBody;
       try {
         content = await answer(message, path);
@@ -147,7 +150,6 @@ export function createRequests(agent: Agent, paths: Paths): Requests {
       return crypto.seal(signed.envelope, message.reply_key);
     },
     enrolled: () => standing.identity() !== undefined,
-    status: () =>
-      standing.identity() === undefined || standing.view() === undefined ? undefined : statusOf(agent, driftOf),
+    status: () => (standing.identity() === undefined || standing.view() === undefined ? undefined : statusOf(agent)),
   };
 }

@@ -2,13 +2,14 @@
 import { DESIRED_FORMAT, type Desired } from "../schemas/desired.ts";
 import type { Status } from "../schemas/report.ts";
 import type { Agent } from "./agent.ts";
-import { normalListing } from "./core/nft-listing.ts";
 import { scopeOf } from "./core/normal.ts";
 import type { Observed } from "./core/observed.ts";
 import { isRevoked } from "./core/operators.ts";
-import { NO_SURPLUS, readBack } from "./core/read-back.ts";
 import type { TrustView } from "./core/trust.ts";
+import { type Drift, NO_DRIFT, printable } from "./drift.ts";
+import { quarantineOf } from "./health.ts";
 import { NO_DIGEST } from "./journal.ts";
+import type { OutsideReport } from "./outside.ts";
 import { hexBytes } from "./standing.ts";
 import { lanesOf } from "./trial-receipt.ts";
 
@@ -16,36 +17,6 @@ import { lanesOf } from "./trial-receipt.ts";
 const PEERS_MAX = 20_000;
 
 const orZeros = (hex: string): Uint8Array => (hex === "" ? NO_DIGEST : hexBytes(hex));
-const printable = (text: string, most: number): string => text.replace(/[^\x20-\x7e\n]/g, "?").slice(0, most);
-
-export type Drift = { readonly drift: boolean; readonly detail: string };
-
-/** Rehearsals of the kept ruleset, and the comparison of a listing that has not changed since. */
-export function createDrift(agent: Agent): (desired: Desired, seen: Observed) => Promise<Drift> {
-  let rehearsed: { readonly key: string; readonly listing: string } | undefined;
-  let compared: { readonly key: string; readonly equal: boolean } | undefined;
-  return async (desired, seen) => {
-    const { lkg, lkgEpoch } = agent.store.record();
-    if (lkg === null) return { drift: false, detail: "" };
-    const key = `${lkg.desired} ${lkgEpoch}`;
-    if (rehearsed?.key !== key) {
-      const file = agent.store.rulesetFile(lkg);
-      const result = file === undefined ? undefined : await agent.host.kernel.rehearseNft(file, lkgEpoch);
-      if (result === undefined || !result.ok) return { drift: true, detail: "the kept ruleset does not load" };
-      rehearsed = { key, listing: result.value.listing };
-    }
-    const { listing } = rehearsed;
-    const place = `${key} ${seen.nftGeneration}`;
-    if (compared?.key !== place) {
-      compared = { key: place, equal: normalListing(seen.nft) === normalListing(listing) };
-    }
-    // Equal listings need no second look line by line.
-    const problems = readBack(desired, NO_SURPLUS, compared.equal ? { ...seen, nft: listing } : seen, listing);
-    const detail = problems.slice(0, 20).map((one) => `${one.path} ${one.detail}`);
-    return { drift: problems.length > 0, detail: printable(detail.join("\n"), 4096) };
-  };
-}
-
 function peersOf(desired: Desired, seen: Observed, nowUnixS: number): Status["peers"] {
   const networks = new Map(desired.links.map((link) => [link.name, link.network]));
   return seen.links
@@ -93,27 +64,33 @@ function inForce(agent: Agent): Desired | null {
   return (trying ? agent.current()?.desired : undefined) ?? agent.standing.kept()?.desired ?? null;
 }
 
+const NOTHING_SEEN: OutsideReport = { digest: new Uint8Array(), changed: false, detail: "" };
+
+/** Against the kept generation while nothing is under way, and against the one on trial once it stands. */
+async function driftNow(agent: Agent, seen: Observed | undefined): Promise<Drift> {
+  const { name } = agent.runner.state();
+  if (agent.standing.keptDamaged()) {
+    return { drift: true, detail: "the kept generation is damaged on disk; the rescue ruleset is in force" };
+  }
+  const [kept, work] = [agent.standing.kept(), agent.current()];
+  if (seen === undefined) return NO_DRIFT;
+  if (name === "trial" && work !== undefined) return agent.drift.trial(work, seen);
+  return name === "idle" && kept !== null ? agent.drift.kept(kept.desired, seen) : NO_DRIFT;
+}
+
 /**
  * Everything of schemas/report.ts Status. Reads the kernel; changes nothing. Peers only when asked for: ten thousand
  * of them are a megabyte, and a push has no use for them.
  */
-export async function statusOf(
-  agent: Agent,
-  driftOf: ReturnType<typeof createDrift>,
-  withPeers = true,
-): Promise<Status> {
+export async function statusOf(agent: Agent, withPeers = true): Promise<Status> {
   const { host, store, standing } = agent;
   const record = store.record();
   const kept = standing.kept();
   const desired = inForce(agent);
   const seen = desired === null ? undefined : await host.kernel.observe(scopeOf(desired, kept?.desired ?? null));
   const idle = agent.runner.state().name === "idle";
-  const damaged = { drift: true, detail: "the kept generation is damaged on disk; the rescue ruleset is in force" };
-  const drift: Drift = standing.keptDamaged()
-    ? damaged
-    : idle && kept !== null && seen !== undefined
-      ? await driftOf(kept.desired, seen)
-      : { drift: false, detail: "" };
+  const outside = desired === null ? NOTHING_SEEN : await agent.outside.report(desired);
+  const drift = agent.reassert.told(await driftNow(agent, seen));
   const work = agent.current();
   const changed = new Set(work?.trial.lanes.flatMap((lane) => (lane.changed ? [lane.name] : [])));
   return {
@@ -151,6 +128,12 @@ export async function statusOf(
     lkg_intent: kept?.directive.message.intent_digest ?? new Uint8Array(),
     lkg_inventory: kept?.directive.message.inventory_digest ?? new Uint8Array(),
     revoked: revokedNow(standing.view()),
+    quarantine: quarantineOf(agent),
+    probation: store.probation()?.kept.generation ?? 0n,
     roster_version: standing.view()?.roster.message.version ?? 0,
+    outside_digest: outside.digest,
+    outside_changed: outside.changed,
+    outside_detail: outside.detail,
+    reasserted: agent.reassert.count(),
   };
 }

@@ -2,8 +2,11 @@
 import type { Desired } from "../schemas/desired.ts";
 import type { Problem } from "../schemas/problem.ts";
 import type { Lane } from "../schemas/report.ts";
+import { probeReports } from "./core/health.ts";
 import type { Effect, State } from "./core/lifecycle.ts";
 import { observedDigest, scopeOf } from "./core/normal.ts";
+import { outsideDigest } from "./core/outside.ts";
+import { isQuarantined } from "./health.ts";
 import { type Entry, NO_DIGEST } from "./journal.ts";
 import type { Parts, RestoreResult } from "./ports.ts";
 import { hexBytes } from "./standing.ts";
@@ -73,13 +76,16 @@ export async function receiptOf(
     lanes,
     confirmed_by: effect.verdict === "confirmed" ? facts.confirmedBy : "",
     confirmed_lane: effect.verdict === "confirmed" ? facts.confirmedLane : "",
-    problems: problemsFor(effect.cause, facts.problems, facts.restored),
+    problems: [...problemsFor(effect.cause, facts.problems, facts.restored), ...facts.outsideChanges.map(shownProblem)],
+    outside_digest: facts.outside === null ? new Uint8Array() : outsideDigest(facts.outside),
     plan: (plan?.text ?? "").slice(0, 65_536),
     plan_digest: plan?.digest ?? new Uint8Array(),
     steps: plan === null ? 0 : plan.apply.length + plan.afterConfirm.length,
     signers: [...work.holders],
     note: directive.message.note,
     commit: directive.message.commit,
+    probes: probeReports(facts.looks),
+    quarantined: effect.verdict === "rolled-back" && isQuarantined(parts, hexBytes(named.desired)),
   };
 }
 

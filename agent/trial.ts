@@ -1,13 +1,15 @@
 /** How each effect of the lifecycle is performed on the machine. Decides nothing: the lifecycle does. */
-import type { Desired } from "../schemas/desired.ts";
 import type { Problem } from "../schemas/problem.ts";
 import type { Effect, Event, State } from "./core/lifecycle.ts";
 import { scopeOf } from "./core/normal.ts";
 import { NO_SURPLUS, readBack, surplusOf } from "./core/read-back.ts";
 import type { Step } from "./core/step.ts";
+import { lookAfter, lookAtEnd, lookBefore, release, verdictOf } from "./health.ts";
 import type { Journal } from "./journal.ts";
+import type { OutsideOf } from "./outside.ts";
 import { quorumField } from "./past.ts";
 import type { Parts } from "./ports.ts";
+import { beginProbation } from "./probation.ts";
 import type { Standing } from "./standing.ts";
 import { receiptOf } from "./trial-receipt.ts";
 import type { OnTrial } from "./work.ts";
@@ -15,6 +17,7 @@ import type { OnTrial } from "./work.ts";
 export type TrialParts = Parts & {
   readonly standing: Standing;
   readonly journal: Journal;
+  readonly outside: OutsideOf;
   /** The trial that effects are about. */
   current(): OnTrial | undefined;
   interrupted(token: string): boolean;
@@ -59,12 +62,6 @@ export async function causeOfOthers(parts: Parts, token: string): Promise<string
   return result !== undefined && result.token === token ? result.cause : "";
 }
 
-/** Probes that pass now. All run at once, each within its own attempts. */
-async function passing(parts: Parts, desired: Desired): Promise<ReadonlySet<string>> {
-  const results = await Promise.all(desired.probes.map((probe) => parts.host.probe(probe, desired)));
-  return new Set(results.flatMap((result) => (result.passed ? [result.id] : [])));
-}
-
 /** The result, or undefined as soon as somebody ends the trial meanwhile. */
 async function unlessInterrupted<T>(parts: TrialParts, token: string, work: Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -80,15 +77,11 @@ async function unlessInterrupted<T>(parts: TrialParts, token: string, work: Prom
   }
 }
 
-type Baselines = Map<string, ReadonlySet<string>>;
-
-async function apply(parts: TrialParts, work: OnTrial, baselines: Baselines): Promise<Event | undefined> {
+async function apply(parts: TrialParts, work: OnTrial): Promise<Event | undefined> {
   const { plan, trial, desired, before, facts } = work;
   if (plan === null) throw new Error("a trial from before the restart is never applied");
   // Before the first change, so that only what worked must still work.
-  const baseline = await unlessInterrupted(parts, trial.token, passing(parts, desired));
-  if (baseline === undefined) return undefined;
-  baselines.set(trial.token, baseline);
+  if ((await unlessInterrupted(parts, trial.token, lookBefore(parts, work))) === undefined) return undefined;
   const problems = await runSteps(parts, work, plan.apply, { token: trial.token, onward: false });
   if (problems === undefined) return undefined;
   facts.problems = problems;
@@ -97,19 +90,18 @@ async function apply(parts: TrialParts, work: OnTrial, baselines: Baselines): Pr
   const seen = await parts.host.kernel.observe(scope);
   facts.problems = readBack(desired, surplusOf(plan), seen, work.listing, scope);
   if (facts.problems.length > 0) return failed("apply.read_back");
+  facts.problems = await parts.outside.recheck(work);
+  if (facts.problems.length > 0) return failed("outside.foreign_drop");
   facts.appliedAtMs = parts.host.clock.bootMs();
   return { kind: "applied" };
 }
 
-async function probe(parts: TrialParts, work: OnTrial, baselines: Baselines): Promise<Event | undefined> {
+async function probe(parts: TrialParts, work: OnTrial): Promise<Event | undefined> {
   await parts.rebind();
-  const before = baselines.get(work.trial.token) ?? new Set();
-  const asked = { ...work.desired, probes: work.desired.probes.filter(({ id }) => before.has(id)) };
-  const after = await unlessInterrupted(parts, work.trial.token, passing(parts, asked));
-  if (after === undefined) return undefined;
-  const lost = asked.probes.filter(({ id }) => !after.has(id));
-  if (lost.length > 0) {
-    work.facts.problems = lost.map(({ id }) => ({ code: "probe.failed", path: id, detail: "passed before the apply" }));
+  const gone = await unlessInterrupted(parts, work.trial.token, lookAfter(parts, work));
+  if (gone === undefined) return undefined;
+  if (gone.length > 0) {
+    work.facts.problems = gone.map((id) => ({ code: "probe.failed", path: id, detail: "passed before the apply" }));
     return failed("probe.failed");
   }
   return { kind: "probed", atMs: parts.host.clock.bootMs() };
@@ -149,7 +141,10 @@ function writeRecord(
     return undefined;
   }
   if (as === "confirmed") {
+    // Before the record: what names the way back must be there when the new one counts.
+    beginProbation(parts, work);
     standing.update({ lkg: named, lkgEpoch: epoch, ...quorumField(standing.view(), work.directive) });
+    parts.outside.keep(work.facts.outsideNow);
     return { kind: "recorded" };
   }
   const kept = state.name === "closing" && state.outcome.verdict === "confirmed";
@@ -160,7 +155,6 @@ function writeRecord(
 /** The performer of effects for the runner. */
 export function createEffects(parts: TrialParts): (effect: Effect, state: State) => Promise<Event | undefined> {
   const { store, host } = parts;
-  const baselines: Baselines = new Map();
   const work = (): OnTrial => {
     const current = parts.current();
     if (current === undefined) throw new Error("an effect without a trial");
@@ -177,9 +171,9 @@ export function createEffects(parts: TrialParts): (effect: Effect, state: State)
         await host.guard.arm({ token: effect.token, deadlineBootMs: effect.deadlineMs });
         return state.name === "admitted" ? { kind: "prepared" } : undefined;
       case "run-steps":
-        return effect.which === "apply" ? apply(parts, work(), baselines) : removeRest(parts, work());
+        return effect.which === "apply" ? apply(parts, work()) : removeRest(parts, work());
       case "probe":
-        return probe(parts, work(), baselines);
+        return probe(parts, work());
       case "decide-confirm": {
         work().facts.confirmedBy = effect.holder;
         work().facts.confirmedLane = effect.lane;
@@ -190,6 +184,8 @@ export function createEffects(parts: TrialParts): (effect: Effect, state: State)
       case "decide-rollback": {
         const lost = store.decision(effect.token) !== "undecided";
         const decision = store.decide(effect.token, "rolled-back");
+        // As the world is when the trial ends, before the way back moves anything.
+        if (state.name === "rolling-back") await lookAtEnd(parts, work(), state.cause);
         return { kind: "decided", decision, cause: lost ? await causeOfOthers(parts, effect.token) : "" };
       }
       case "restore": {
@@ -199,16 +195,19 @@ export function createEffects(parts: TrialParts): (effect: Effect, state: State)
         host.log("restore", { outcome: restored.outcome, cause: effect.cause, detail: restored.detail.slice(0, 300) });
         return { kind: "restored", outcome: restored.outcome };
       }
+      case "judge":
+        return { kind: "judged", cause: await verdictOf(parts, work(), effect.cause) };
       case "receipt":
+        if (effect.verdict === "confirmed") release(parts, work());
         parts.journal.append(await receiptOf(parts, work(), effect, state));
         return undefined;
       case "disarm":
         await host.guard.disarm(effect.token);
         return undefined;
       case "drop-token":
-        store.dropToken(effect.token);
+        // Nothing else is on its way, so also one that a crash left before a record named it.
+        for (const token of new Set([effect.token, ...store.tokens()])) store.dropToken(token);
         if (state.name !== "closing" && state.name !== "sweeping") return undefined;
-        baselines.clear();
         await parts.rebind();
         parts.closed();
         return { kind: "closed" };

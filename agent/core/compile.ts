@@ -47,6 +47,11 @@ function probesOf(intent: Intent, router: string): readonly Probe[] {
     }));
 }
 
+/** Said only when there is something to say, so that a generation without it keeps its digest. */
+function foreignOf({ accept_foreign, reassert }: Intent["routers"][number]["management"]): Pick<Desired, "foreign"> {
+  return accept_foreign.length === 0 && !reassert ? {} : { foreign: { accept: accept_foreign, reassert } };
+}
+
 /**
  * Compiles one router's generation. The laws of intent and inventory must have passed; what depends on documents that
  * the laws do not see is refused here: compile.router_unknown, compile.key_missing, compile.rescue_ports_taken.
@@ -88,6 +93,7 @@ export function compile(input: CompileInput): Result<Desired> {
     windowS: intent.confirm.window_s,
     capS: intent.confirm.cap_s,
     rebootAllowed: intent.confirm.reboot_allowed,
+    ...foreignOf(scope.router.management),
   };
   return { ok: true, value };
 }

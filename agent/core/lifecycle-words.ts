@@ -41,6 +41,8 @@ export type State =
   | { readonly name: "keeping"; readonly trial: Trial; readonly stage: "record" | "work"; readonly adopted: boolean }
   /** Decided against: the last known good is asserted. */
   | { readonly name: "restoring"; readonly trial: Trial; readonly cause: string; readonly told: boolean }
+  /** The last known good is in force again; what the probes say now decides whose fault it was. */
+  | { readonly name: "judging"; readonly trial: Trial; readonly cause: string }
   /** Receipt, cleared record, disarmed guard; repeated until all of it stands. */
   | { readonly name: "closing"; readonly trial: Trial; readonly outcome: Outcome };
 
@@ -64,6 +66,7 @@ export type Event =
   | { readonly kind: "recorded" }
   | { readonly kind: "finished"; readonly cause: string } // removals done; a cause when some are left
   | { readonly kind: "restored"; readonly outcome: "restored" | "rescue" | "failed" }
+  | { readonly kind: "judged"; readonly cause: string } // the cause as it is told
   | { readonly kind: "closed" }
   | {
       readonly kind: "confirm";
@@ -88,6 +91,8 @@ export type Effect =
   | { readonly kind: "decide-rollback"; readonly token: string } // answered by decided
   /** Runs the restore script, which asserts what record and token name as good. Answered by restored. */
   | { readonly kind: "restore"; readonly cause: string; readonly token: string }
+  /** Probes again, after a restore. Answered by judged; whoever dies meanwhile tells the cause as it was. */
+  | { readonly kind: "judge"; readonly cause: string; readonly token: string }
   /** One entry of the log per token and verdict, however often it is asked for. */
   | {
       readonly kind: "receipt";

@@ -58,6 +58,15 @@ function close(trial: Trial, verdict: Outcome["verdict"], cause: string): Turn {
   return { state: { name: "closing", trial, outcome }, effects: closingEffects(outcome) };
 }
 
+/** The guard first: it would take the time that the probes need for a restore that hangs. */
+function judge(trial: Trial, cause: string): Turn {
+  const effects: Effect[] = [
+    { kind: "disarm", token: trial.token },
+    { kind: "judge", cause, token: trial.token },
+  ];
+  return { state: { name: "judging", trial, cause }, effects };
+}
+
 type Start = Extract<Event, { kind: "start" }>;
 
 /** A new process takes up what the last one left. An undecided trial never goes on: it is rolled back. */
@@ -109,7 +118,9 @@ function answerElsewhere(state: State, event: Event): Turn {
     return stay(state, same ? answer("pending") : answer("refused", "apply.trial_pending"));
   }
   if (event.token !== state.trial.token) return stay(state, answer("refused", "confirm.unknown_trial"));
-  if (state.name === "restoring") return stay(state, answer("rolled-back", state.cause));
+  if (state.name === "restoring" || state.name === "judging") {
+    return stay(state, answer("rolled-back", state.cause));
+  }
   if (state.name === "keeping") return stay(state, answer("confirmed"));
   return stay(state, answer("pending", "confirm.deciding"));
 }
@@ -208,7 +219,7 @@ function whileKeeping(state: Extract<State, { name: "keeping" }>, event: Event):
 
 function whileRestoring(state: Extract<State, { name: "restoring" }>, event: Event): Turn {
   const { trial, cause } = state;
-  if (event.kind === "restored" && event.outcome !== "failed") return close(trial, "rolled-back", cause);
+  if (event.kind === "restored" && event.outcome !== "failed") return judge(trial, cause);
   if (event.kind === "restored" || event.kind === "failed") {
     // The guard stays armed and tries as well; hands are asked for once.
     if (state.told) return stay(state);
@@ -217,6 +228,14 @@ function whileRestoring(state: Extract<State, { name: "restoring" }>, event: Eve
     return stay({ ...state, told: true }, call, ...reboot);
   }
   if (event.kind === "tick") return stay(state, { kind: "restore", cause, token: trial.token });
+  return answerElsewhere(state, event);
+}
+
+/** Nothing hangs on this any more: what fails here leaves the cause as it was. */
+function whileJudging(state: Extract<State, { name: "judging" }>, event: Event): Turn {
+  const { trial, cause } = state;
+  if (event.kind === "judged") return close(trial, "rolled-back", event.cause);
+  if (event.kind === "failed" || event.kind === "tick") return close(trial, "rolled-back", cause);
   return answerElsewhere(state, event);
 }
 
@@ -244,6 +263,8 @@ export function step(state: State, event: Event): Turn {
       return whileKeeping(state, event);
     case "restoring":
       return whileRestoring(state, event);
+    case "judging":
+      return whileJudging(state, event);
     case "closing":
       if (event.kind === "closed") return stay({ name: "idle", last: state.outcome });
       if (event.kind === "tick") return stay(state, ...closingEffects(state.outcome));

@@ -4,25 +4,47 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { failpoint } from "./failpoint.ts";
 
 let serial = 0;
+
+const TEMPORARY = /\.(\d+)\.\d+\.tmp$/; // process and serial
+
+/**
+ * Removes what processes that died left half written, in the folder and below. After a boot a process may have the
+ * number that a dead one had, and would find its own names taken.
+ */
+export function sweepTemporaries(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    const writer = TEMPORARY.exec(entry.name)?.[1];
+    if (entry.isDirectory()) sweepTemporaries(path);
+    else if (writer !== undefined && (Number(writer) === process.pid || !existsSync(`/proc/${writer}`))) {
+      rmSync(path, { force: true });
+    }
+  }
+}
 
 /** Makes entries of a folder durable: names made, renamed or removed in it. */
 export function syncFolder(path: string): void {
   const fd = openSync(path, "r");
   try {
+    /* @__PURE__ */ failpoint("sync", path);
     fsyncSync(fd);
+    /* @__PURE__ */ failpoint("synced", path);
   } finally {
     closeSync(fd);
   }
@@ -34,9 +56,12 @@ function writeTemporary(path: string, bytes: Uint8Array | string, mode: number):
   const temporary = `${path}.${process.pid}.${serial}.tmp`;
   const fd = openSync(temporary, "wx", mode);
   try {
+    /* @__PURE__ */ failpoint("write", path);
     // A write may be short (disk nearly full): go on until it is all there or an error says why not.
     for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
+    /* @__PURE__ */ failpoint("flush", path);
     fsyncSync(fd);
+    /* @__PURE__ */ failpoint("flushed", path);
   } catch (failure) {
     rmSync(temporary, { force: true });
     throw failure;
@@ -50,11 +75,13 @@ function writeTemporary(path: string, bytes: Uint8Array | string, mode: number):
 export function writeDurable(path: string, bytes: Uint8Array | string, mode = 0o600): void {
   const temporary = writeTemporary(path, bytes, mode);
   try {
+    /* @__PURE__ */ failpoint("rename", path);
     renameSync(temporary, path);
   } catch (failure) {
     rmSync(temporary, { force: true });
     throw failure;
   }
+  /* @__PURE__ */ failpoint("renamed", path);
   syncFolder(dirname(path));
 }
 
@@ -62,7 +89,9 @@ export function writeDurable(path: string, bytes: Uint8Array | string, mode = 0o
 export function writeOnce(path: string, bytes: Uint8Array | string, mode = 0o600): boolean {
   const temporary = writeTemporary(path, bytes, mode);
   try {
+    /* @__PURE__ */ failpoint("link", path);
     linkSync(temporary, path);
+    /* @__PURE__ */ failpoint("linked", path);
   } catch (failure) {
     if ((failure as NodeJS.ErrnoException).code !== "EEXIST") throw failure;
     return false;
@@ -79,12 +108,15 @@ export function writeVolatile(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.${serial}.tmp`;
   const fd = openSync(temporary, "wx", 0o600);
   try {
+    /* @__PURE__ */ failpoint("write", path);
     const data = new TextEncoder().encode(text);
     for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
   } finally {
     closeSync(fd);
   }
+  /* @__PURE__ */ failpoint("rename", path);
   renameSync(temporary, path);
+  /* @__PURE__ */ failpoint("renamed", path);
 }
 
 /** Makes a private folder (0700) with its parents, durably. Throws when somebody else may read it. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { toHex } from "../../schemas/digest.ts";
 import type { Guard, RestoreResult } from "../ports.ts";
 import { bootMs } from "./clock.ts";
+import { failpoint } from "./failpoint.ts";
 import { readPairs, readText, writeVolatile } from "./files.ts";
 import type { Backend } from "./kernel.ts";
 import type { Run } from "./run.ts";
@@ -68,7 +69,10 @@ export function createGuard(parts: GuardParts): Guard {
       if (readText(file("guard.armed")) !== text) throw new Error("guard.armed does not read back");
     },
     async disarm(token) {
-      if (armedToken() === token) rmSync(file("guard.armed"), { force: true });
+      if (armedToken() !== token) return;
+      /* @__PURE__ */ failpoint("disarm", "guard");
+      rmSync(file("guard.armed"), { force: true });
+      /* @__PURE__ */ failpoint("disarmed", "guard");
     },
     async armed() {
       return armedToken();
@@ -76,7 +80,9 @@ export function createGuard(parts: GuardParts): Guard {
     async own() {
       const owner = toHex(crypto.getRandomValues(new Uint8Array(16)));
       const argv = [join(parts.lib, "holdfast-fence"), parts.runFolder, owner];
+      /* @__PURE__ */ failpoint("fence", "writer");
       const out = await parts.run(argv, { timeoutMs: FENCE_MS, session: true });
+      /* @__PURE__ */ failpoint("fenced", "writer");
       if (out.exit !== 0) throw new Error(`the writer cannot be taken over: ${out.stderr.trim()}`);
       return owner;
     },
@@ -85,7 +91,9 @@ export function createGuard(parts: GuardParts): Guard {
       const folders = ["--state", parts.state, "--run", parts.runFolder, "--backend", parts.backend];
       const reason = ["--by", "agent", "--cause", cause, "--token", token === "" ? "-" : token];
       const argv = [join(parts.lib, "holdfast-restore"), ...folders, ...reason];
+      /* @__PURE__ */ failpoint("begin", "restore");
       const out = await parts.run(argv, { timeoutMs: RESTORE_MS, session: true });
+      /* @__PURE__ */ failpoint("ended", "restore");
       const result = readResult(file("restore.result"));
       // An older result says nothing about this run.
       if (result !== undefined && result.by === "agent" && result.atBootMs >= started) return result;

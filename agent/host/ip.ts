@@ -6,8 +6,21 @@ import type { Run } from "./run.ts";
 export type LinkState = { readonly name: string; readonly up: boolean; readonly mtu: number };
 
 type LinkJson = { ifname: string; flags: string[]; mtu: number };
+type CarrierJson = {
+  ifname: string;
+  flags: string[];
+  addr_info: { local: string; prefixlen: number; scope: string; temporary?: boolean }[];
+};
 type AddressJson = { ifname: string; addr_info: { family: string; local: string; prefixlen: number; scope: string }[] };
-type RouteJson = { dst: string; gateway?: string; dev?: string; table?: string; metric?: number };
+type RouteJson = {
+  dst: string;
+  protocol?: string;
+  gateway?: string;
+  via?: { host: string };
+  dev?: string;
+  table?: string;
+  metric?: number;
+};
 type RuleJson = {
   priority: number;
   src: string;
@@ -58,6 +71,38 @@ export async function readAddresses(run: Run, interfaces: readonly string[]): Pr
     if (a.interface !== b.interface) return compareText(a.interface, b.interface);
     const [x, y] = [parseCidr(a.cidr), parseCidr(b.cidr)];
     return x === undefined || y === undefined ? 0 : comparePrefix(x, y);
+  });
+}
+
+/** Every interface with its carrier and its global addresses, without those that IPv6 makes up for a while. */
+export async function readCarriers(
+  run: Run,
+): Promise<ReadonlyMap<string, { readonly carrier: boolean; readonly addresses: readonly string[] }>> {
+  const list = await readJson<CarrierJson>(run, ["addr", "show"]);
+  return new Map(
+    list.map((link) => [
+      link.ifname,
+      {
+        carrier: link.flags.includes("LOWER_UP"),
+        addresses: link.addr_info
+          .filter((info) => (info.scope === "0" || info.scope === "global") && info.temporary !== true)
+          .map((info) => `${info.local}/${info.prefixlen}`),
+      },
+    ]),
+  );
+}
+
+export type DefaultRoute = { readonly interface: string; readonly via: string; readonly own: boolean };
+
+/** Default routes of every table; `via` is "direct" where the route names no gateway. */
+export async function defaultRoutes(run: Run): Promise<readonly DefaultRoute[]> {
+  const found = await Promise.all(
+    ([4, 6] as const).map((family) => readFamily<RouteJson>(run, family, ["route", "show", "default", "table", "all"])),
+  );
+  return found.flat().flatMap((route) => {
+    if (route.dev === undefined) return [];
+    const via = route.gateway ?? route.via?.host ?? "direct";
+    return [{ interface: route.dev, via, own: route.protocol === String(OWN_PROTOCOL) }];
   });
 }
 

@@ -8,8 +8,10 @@ import { createGuard } from "./guard.ts";
 import { createKernel, detectBackend } from "./kernel.ts";
 import { openKeyStore } from "./keys.ts";
 import { createLog } from "./log.ts";
+import { createOutsideWorld } from "./outside.ts";
 import { createProbe } from "./probe.ts";
 import { createRun, createRunLog } from "./run.ts";
+import { readUplinks } from "./uplinks.ts";
 import { createWriter } from "./writer.ts";
 
 export type LiveOptions = {
@@ -34,9 +36,11 @@ export async function liveHost(options: LiveOptions): Promise<Host> {
     clock,
     random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
     kernel: createKernel({ ...parts, write }),
+    outside: createOutsideWorld(run),
     keys: await openKeyStore(join(options.state, "keys")),
     guard: createGuard(parts),
     probe: createProbe(run),
+    uplinks: (named) => readUplinks(run, named),
     log: createLog(),
   };
 }

@@ -18,6 +18,7 @@ import type { BlobDelta } from "../../schemas/directive.ts";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
 import { applyDelta } from "../core/delta.ts";
 import type { BlobChunk } from "../ports.ts";
+import { failpoint } from "./failpoint.ts";
 import { syncFolder } from "./files.ts";
 import type { Space } from "./store-space.ts";
 
@@ -55,8 +56,11 @@ export function openBlobs(state: string, space: Space): Blobs {
   const append = (file: string, data: Uint8Array, fresh: boolean): void => {
     const fd = openSync(file, fresh ? "w" : "a", 0o600);
     try {
+      /* @__PURE__ */ failpoint("write", file);
       for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
+      /* @__PURE__ */ failpoint("flush", file);
       fsyncSync(fd);
+      /* @__PURE__ */ failpoint("flushed", file);
     } finally {
       closeSync(fd);
     }
@@ -68,7 +72,9 @@ export function openBlobs(state: string, space: Space): Blobs {
       rmSync(part);
       return refuse("blob.digest", digest, "the bytes that arrived have another digest");
     }
+    /* @__PURE__ */ failpoint("rename", part);
     renameSync(part, path(digest));
+    /* @__PURE__ */ failpoint("renamed", part);
     syncFolder(folder);
     return done(undefined);
   };

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { join } from "node:path";
 import { equalBytes } from "../../schemas/digest.ts";
 import type { DocumentKind, EnrolmentFile, Seeds } from "../ports.ts";
+import { failpoint } from "./failpoint.ts";
 import { syncFolder, writeDurable, writeOnce } from "./files.ts";
 
 /** Directives that nothing names any more, kept so that a late copy finds its outcome. */
@@ -83,7 +84,10 @@ export function openDocuments(state: string): Documents {
     },
     read: (kind, number) => (number < 1 ? undefined : readIfThere(path(kind, number))),
     drop(kind, number) {
-      rmSync(path(kind, number), { force: true });
+      const file = path(kind, number);
+      /* @__PURE__ */ failpoint("remove", file);
+      rmSync(file, { force: true });
+      /* @__PURE__ */ failpoint("removed", file);
       syncFolder(join(state, places[kind].folder));
     },
     putDirective: (digest, envelope) => put(directivePath(digest), envelope),

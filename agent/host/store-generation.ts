@@ -8,6 +8,7 @@ import type { Desired } from "../../schemas/desired.ts";
 import { sha256Hex } from "../../schemas/digest.ts";
 import { type Artifact, MANIFEST, manifestDigest } from "../core/artifacts.ts";
 import type { RecordedGeneration } from "../core/record.ts";
+import { failpoint } from "./failpoint.ts";
 import { syncFolder, writeDurable } from "./files.ts";
 
 const COPIES = ["gen", "gen2"] as const;
@@ -56,8 +57,11 @@ export function openGenerations(state: string): Generations {
     mkdirSync(fresh, { mode: 0o700 });
     for (const file of artifacts) writeDurable(join(fresh, file.name), file.text);
     syncFolder(fresh);
+    /* @__PURE__ */ failpoint("replace", target);
     rmSync(target, { recursive: true, force: true });
+    /* @__PURE__ */ failpoint("rename", target);
     renameSync(fresh, target);
+    /* @__PURE__ */ failpoint("renamed", target);
     syncFolder(join(state, copy));
   };
 
@@ -102,11 +106,20 @@ export function openGenerations(state: string): Generations {
     prune(keep) {
       for (const copy of COPIES) {
         const folder = join(state, copy);
-        const old = readdirSync(folder)
-          .filter((name) => !keep.includes(name))
+        const names = readdirSync(folder);
+        // Copies that a crash left half: nothing is on its way when old ones are pruned.
+        for (const name of names.filter((one) => one.endsWith(".new"))) {
+          rmSync(join(folder, name), { recursive: true, force: true });
+        }
+        const old = names
+          .filter((name) => !keep.includes(name) && !name.endsWith(".new"))
           .map((name) => ({ name, atMs: statSync(join(folder, name)).mtimeMs }))
           .sort((a, b) => b.atMs - a.atMs);
-        for (const { name } of old.slice(OLD_MAX)) rmSync(join(folder, name), { recursive: true, force: true });
+        for (const { name } of old.slice(OLD_MAX)) {
+          /* @__PURE__ */ failpoint("prune", folder);
+          rmSync(join(folder, name), { recursive: true, force: true });
+        }
+        /* @__PURE__ */ failpoint("pruned", folder);
       }
     },
   };

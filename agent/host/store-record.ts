@@ -18,9 +18,12 @@ export function openRecords(folder: string): Records {
   const [a, b] = [readText(path("a")), readText(path("b"))];
   let chosen: ChosenRecord = chooseRecord(a, b) ?? { record: emptyRecord, file: "b" };
   let damaged = chosen.record.counter === 0 && (a !== undefined || b !== undefined);
+  // A record of ours that has its name but may not be durable: it never held here, and the next write goes over it.
+  let unsure = "";
   const overtaken = (): boolean => {
     const found = chooseRecord(readText(path("a")), readText(path("b")));
     if (found === undefined || found.record.counter < chosen.record.counter) return false;
+    if (recordText(found.record) === unsure) return false;
     return found.record.counter > chosen.record.counter || recordText(found.record) !== recordText(chosen.record);
   };
   return {
@@ -32,7 +35,12 @@ export function openRecords(folder: string): Records {
       const record = { ...next, counter: chosen.record.counter + 1 };
       const text = recordText(record);
       const file = chosen.file === "a" ? "b" : "a";
-      writeDurable(path(file), text);
+      try {
+        writeDurable(path(file), text);
+      } catch (failure) {
+        if (readText(path(file)) === text) unsure = text;
+        throw failure;
+      }
       if (readText(path(file)) !== text) throw new Error(`record.${file} does not read back`);
       chosen = { record, file };
       damaged = false;

@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { failpoint } from "./failpoint.ts";
 
 /** Some hundred records and receipts. */
 const RESERVE_BYTES = 512 * 1024;
@@ -53,6 +54,7 @@ export function openSpace(folder: string): Space {
         return write();
       } catch (failure) {
         if (!isFull(failure) || !existsSync(path)) throw failure;
+        /* @__PURE__ */ failpoint("give up", path);
         rmSync(path);
         return write();
       }

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Decision } from "../core/lifecycle.ts";
+import { failpoint } from "./failpoint.ts";
 import { syncFolder, writeOnce } from "./files.ts";
 
 const DECISIONS = ["confirmed", "rolled-back", "undecided"] as const;
@@ -35,7 +36,9 @@ export function openTokens(state: string): Tokens {
     decision,
     decide(token, as) {
       try {
+        /* @__PURE__ */ failpoint(as, folder);
         renameSync(path(token, "undecided"), path(token, as));
+        /* @__PURE__ */ failpoint("decided", folder);
       } catch (failure) {
         if ((failure as NodeJS.ErrnoException).code !== "ENOENT") throw failure;
       }
@@ -43,7 +46,9 @@ export function openTokens(state: string): Tokens {
       return decision(token);
     },
     drop(token) {
+      /* @__PURE__ */ failpoint("drop", folder);
       for (const one of DECISIONS) rmSync(path(token, one), { force: true });
+      /* @__PURE__ */ failpoint("dropped", folder);
       syncFolder(folder);
     },
     list: () =>

@@ -1,7 +1,10 @@
 /** Joins the parts of the durable state (agent/ports.ts says what each promises). */
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { parseProbation, probationText } from "../core/health-probation.ts";
+import { parseQuarantine, quarantineText } from "../core/health-quarantine.ts";
 import type { Store } from "../ports.ts";
-import { makePrivateFolder, readText, writeDurable, writeVolatile } from "./files.ts";
+import { makePrivateFolder, readText, sweepTemporaries, syncFolder, writeDurable, writeVolatile } from "./files.ts";
 import { openBlobs } from "./store-blob.ts";
 import { openDocuments } from "./store-document.ts";
 import { openGenerations } from "./store-generation.ts";
@@ -13,6 +16,7 @@ import { openTokens } from "./store-token.ts";
 export function openStore(folders: { readonly state: string; readonly run: string }): Store {
   const { state, run } = folders;
   makePrivateFolder(state);
+  sweepTemporaries(state);
   const space = openSpace(state);
   const records = openRecords(state);
   const tokens = openTokens(state);
@@ -48,6 +52,8 @@ export function openStore(folders: { readonly state: string; readonly run: strin
     enrolment: documents.enrolment,
     putEnrolment: documents.putEnrolment,
     room: space.room,
+    outside: () => readText(join(state, "outside")),
+    putOutside: (text) => writeDurable(join(state, "outside"), text),
     scratch(name, text) {
       const path = join(run, name);
       writeDurable(path, text);
@@ -55,6 +61,32 @@ export function openStore(folders: { readonly state: string; readonly run: strin
     },
     note: (name) => readText(join(run, name)),
     putNote: (name, text) => writeVolatile(join(run, name), text),
+    quarantine() {
+      try {
+        const text = readText(join(state, "quarantine"));
+        const entries = text === undefined ? [] : parseQuarantine(text);
+        return { entries: entries ?? [], damaged: entries === undefined };
+      } catch {
+        // A disk that does not give it back is as bad as a damaged file, and no reason to refuse a push.
+        return { entries: [], damaged: true };
+      }
+    },
+    putQuarantine: (entries) => space.essential(() => writeDurable(join(state, "quarantine"), quarantineText(entries))),
+    probation() {
+      try {
+        return parseProbation(readText(join(state, "probation")) ?? "");
+      } catch {
+        return undefined; // then the kept generation stays, whatever its first reboot shows
+      }
+    },
+    putProbation(probation) {
+      const path = join(state, "probation");
+      if (probation !== null) space.essential(() => writeDurable(path, probationText(probation)));
+      else if (existsSync(path)) {
+        rmSync(path, { force: true });
+        syncFolder(state);
+      }
+    },
     prune(keep) {
       generations.prune(keep.generations);
       blobs.prune(keep.blobs);

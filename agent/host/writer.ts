@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { done, type Result, refuse } from "../../schemas/problem.ts";
+import { failpoint } from "./failpoint.ts";
 import type { Run, RunLog } from "./run.ts";
 
 export type Writer = (
@@ -43,7 +44,9 @@ export function createWriter(
   ];
   return async (owner, token, argv, what, already) => {
     const started = performance.now();
+    /* @__PURE__ */ failpoint("perform", what);
     const out = await run([...head(owner, token), ...argv], { timeoutMs, session: true });
+    /* @__PURE__ */ failpoint("performed", what);
     log({ argv, exit: out.exit, ms: Math.round(performance.now() - started) });
     if (!out.late && out.exit < LOCK_BUSY && already?.test(out.stderr) === true) return done(undefined);
     return judge(what, out.exit, out.stderr, out.late);

@@ -16,9 +16,10 @@ hf_log() {
   printf '%s: %s\n' "${HF_NAME:-holdfast}" "$*" >&2
 }
 
-# Runs a command under a time limit. SIGKILL at once: nothing that we call needs a farewell.
+# Runs a command under a time limit. SIGKILL at once: nothing that we call needs a farewell. Descriptor 8 is the guard's
+# watchdog: the watcher that the `timeout` of busybox leaves behind for a second must not keep it open.
 hf_limit() {
-  timeout -s KILL "$HF_LIMIT" "$@"
+  timeout -s KILL "$HF_LIMIT" "$@" 8>&-
 }
 
 # The same for a command that only reads. It needs no writer lock, and the watcher that the `timeout` of busybox

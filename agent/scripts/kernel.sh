@@ -173,9 +173,10 @@ hf_load_nft() { # FILE EPOCH-WORD
 }
 
 # Prints what the live table must look like after FILE was loaded, by loading it into an empty namespace.
-hf_scratch_listing() { # FILE EPOCH-WORD
+hf_scratch_listing() { # FILE EPOCH-WORD [RESCUE-PORT]
   # shellcheck disable=SC2016 # expanded by the inner shell
-  hf_ask unshare -n sh -c 'nft -D "HF_EPOCH=$2" -f "$1" && exec nft -s list table inet holdfast' sh "$1" "$2"
+  hf_ask unshare -n sh -c 'nft -D "HF_EPOCH=$2" -D "HF_RESCUE_PORT=$3" -f "$1" && exec nft -s list table inet holdfast' \
+    sh "$1" "$2" "${3:-51819}"
 }
 
 hf_live_listing() {
