@@ -12,10 +12,11 @@ import { equalBytes, sha256, toHex } from "../schemas/digest.ts";
 import type { BlobDelta, Directive } from "../schemas/directive.ts";
 import { done, type Problem, type Result, refuse } from "../schemas/problem.ts";
 import type { Receipt, Status } from "../schemas/report.ts";
-import { RiskClass } from "../schemas/trust.ts";
+import type { RiskClass } from "../schemas/trust.ts";
 import { sendBlobs } from "./blobs.ts";
 import { type Content, proveContent } from "./content.ts";
 import type { Voice } from "./out.ts";
+import { classOf } from "./plan-text.ts";
 import type { Kept } from "./receipts-file.ts";
 import { fetchKeys, keysAtHand } from "./reports.ts";
 import { sendRevocations } from "./revocations.ts";
@@ -27,6 +28,7 @@ export type Wishes = {
   readonly note: string;
   readonly commit: string;
   readonly acceptUnproven: readonly string[];
+  readonly force: boolean; // also content in the router's quarantine
 };
 
 export type Bundle = {
@@ -117,6 +119,7 @@ function directiveOf(bundle: Bundle, action: Directive["action"], riskClass: Ris
     commit: wishes.commit,
     note: wishes.note,
     issued_at: BigInt(Math.floor(Date.now() / 1000)),
+    force: wishes.force,
   };
 }
 
@@ -178,22 +181,6 @@ async function askPlan(bundle: Bundle, challenge: Challenge): Promise<Result<Pla
   const receipt = receiptFor(session, directive.value, answer.value.receipt);
   if (!receipt.ok) return receipt;
   return done({ plan: receipt.value.message, challenge: { bytes: answer.value.challenge, atMs: performance.now() } });
-}
-
-/** The least class that the router takes this change for; it says so with its plan. */
-export function classOf(plan: Receipt): RiskClass {
-  const word = /^risk class: ([a-z]+)$/.exec(plan.note)?.[1] ?? "";
-  return RiskClass.options.find((one) => one === word) ?? "sensitive";
-}
-
-/** Why it is that class, in the router's words. */
-export const riskReasons = (plan: Receipt): readonly string[] =>
-  plan.problems.filter((one) => one.code === "admit.risk_class").map((one) => `${one.path}: ${one.detail}`);
-
-/** The plan with its class, as people get to see it. */
-export function planText(plan: Receipt): string {
-  const reasons = riskReasons(plan).map((reason) => `  ${reason}\n`);
-  return plan.plan + (reasons.length === 0 ? "" : `Risk class ${classOf(plan)}, because:\n${reasons.join("")}`);
 }
 
 export type Submitted = {

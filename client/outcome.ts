@@ -7,9 +7,11 @@ import type { Ending, ExitCode } from "./out.ts";
 /** Fields of a receipt under --json. */
 export function receiptFields(receipt: Receipt): Readonly<Record<string, unknown>> {
   const { outcome, generation, index, cause, steps, lanes, confirmed_by, confirmed_lane, at_unix, note } = receipt;
+  const { probes, quarantined } = receipt;
   return {
     ...{ outcome, generation, index, cause, steps, confirmed_by, confirmed_lane, at_unix, note },
     lanes: lanes.map(({ name, changed, proven, packets }) => ({ name, changed, proven, packets })),
+    ...{ probes: probes.map((one) => ({ ...one })), quarantined },
     receipt_problems: receipt.problems.map(({ code, path, detail }) => ({ code, path, detail })),
   };
 }

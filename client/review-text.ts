@@ -88,6 +88,7 @@ export function reviewText(review: Review, compared: Compared): string {
     ...(message.accept_unproven.length === 0
       ? []
       : [["unproven", `${message.accept_unproven.join(", ")} need no proof`]]),
+    ...(message.force ? [["force", "also when the router took this content back for its own fault"]] : []),
     ["note", message.note || "-"],
     ["commit", message.commit || "-"],
     ...(newTrust ? [["trust", `brings roster ${view.roster.message.version}, which this site lacks: git pull`]] : []),
@@ -110,7 +111,12 @@ export function reviewFields(path: string, review: Review, compared: Compared): 
     ...{ file: path, router: router.id, generation: message.generation, parent: message.parent, directive: digest },
     ...{ risk_class: message.risk_class, signed_by: signers.holders, needed: signers.needed, missing: signers.missing },
     ...{ may_sign: signers.others, note: message.note, commit: message.commit, window_s: message.confirm_window_s },
-    ...{ accept_unproven: message.accept_unproven, beacon: beacon.message.number, max_age_s: message.beacon_max_age_s },
+    ...{
+      accept_unproven: message.accept_unproven,
+      force: message.force,
+      beacon: beacon.message.number,
+      max_age_s: message.beacon_max_age_s,
+    },
     ...{ desired_digest: message.desired_digest, proven: proven.ok, compared_with: compared.against },
     ...{ intent_changes: compared.intent, inventory_changes: compared.inventory, claimed_plan: file.parts.plan },
   };

@@ -34,8 +34,11 @@ const LISTEN_S = 2;
 const LOOK_EVERY = 4;
 /** A receipt follows the decision at once; this is for a slow disk. */
 const GRACE_MS = 15_000;
-/** Where a lane changed a confirm fills a packet as other traffic does: a path that drops those is not called good. */
-const PADDING = 700;
+/**
+ * Where a lane changed a confirm fills a packet as other traffic does: a path that drops those is not called good. With
+ * these octets its box alone is more than one segment of the largest tunnel, 1,380 octets of an MTU of 1,420.
+ */
+export const PADDING = 900;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

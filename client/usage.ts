@@ -15,13 +15,14 @@ const PUSHING = [
   flag("yes", "", "apply without asking"),
   flag("expect", "DIGEST", "refuse when the plan has another digest"),
   flag("no-confirm", "", "leave the trial pending: exit 8"),
+  flag("force", "", "also content that the router took back for its own fault"),
   ...[WINDOW, NOTE, UNPROVEN],
 ];
 const PAST = [flag("offline", "", "only what is kept on this machine"), ...ASKING];
 
 const SIGNING = [flag("yes", "", "sign without asking"), ...KEYS, ...SITE];
 const REVIEW =
-  "file, router, generation, parent, directive, risk_class, signed_by, needed, missing, may_sign, note, commit,\n  window_s, accept_unproven, beacon, max_age_s, desired_digest, proven, compared_with, intent_changes and\n  inventory_changes [{path, before, after}], claimed_plan, next";
+  "file, router, generation, parent, directive, risk_class, signed_by, needed, missing, may_sign, note, commit,\n  window_s, accept_unproven, force, beacon, max_age_s, desired_digest, proven, compared_with, intent_changes and\n  inventory_changes [{path, before, after}], claimed_plan, next";
 
 export const verbs: readonly Verb[] = [
   {
@@ -75,7 +76,7 @@ export const verbs: readonly Verb[] = [
       ...[...PUSHING, ...ASKING],
     ],
     exits: [3, 4, 5, 6, 8],
-    json: "those of plan, and outcome, index, cause, confirmed_by, confirmed_lane, lanes, receipt_problems,\n  bytes_sent, bytes_received; with --propose file, signed_by, needed, missing, may_sign, max_age_s, next;\n  with --bundle those of bundle show; after somebody else came first came_first {generation, holders, outcome,\n  remaining_ms, note, commit, plan}",
+    json: "those of plan, and outcome, index, cause, confirmed_by, confirmed_lane, lanes, probes,\n  quarantined, receipt_problems,\n  bytes_sent, bytes_received; with --propose file, signed_by, needed, missing, may_sign, max_age_s, next;\n  with --bundle those of bundle show; after somebody else came first came_first {generation, holders, outcome,\n  remaining_ms, note, commit, plan}",
   },
   {
     name: "bundle show",
@@ -107,7 +108,7 @@ export const verbs: readonly Verb[] = [
     sentence: "Keep the pending trial: prove every changed lane over new connections.",
     flags: ASKING,
     exits: [3, 4, 5, 6],
-    json: "router, outcome, generation, index, cause, confirmed_by, confirmed_lane, lanes, receipt_problems",
+    json: "router, outcome, generation, index, cause, confirmed_by, confirmed_lane, lanes, probes,\n  quarantined, receipt_problems",
   },
   {
     name: "rollback",

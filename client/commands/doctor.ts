@@ -108,6 +108,7 @@ async function lookAtRouter(context: Context, home: Home, id: string): Promise<r
     status.guard_alive
       ? good(id, "its guard is alive")
       : bad(id, [{ code: "guard.dead", path: id, detail: "no sign of life" }]),
+    ...(status.outside_changed ? [warn(id, `outside: ${status.outside_detail.split("\n")[0]}`)] : []),
     status.drift ? warn(id, `drift: ${status.drift_detail.split("\n")[0]}`) : good(id, "no drift"),
     version === packageJson.version
       ? good(id, `holdfastd ${version}, as here`)

@@ -5,9 +5,10 @@ import { refuse } from "../../schemas/problem.ts";
 import type { Receipt } from "../../schemas/report.ts";
 import type { Args } from "../args.ts";
 import { numberOf } from "../args.ts";
-import { type Bundle, classOf, planText, signProposal } from "../bundle.ts";
+import { type Bundle, signProposal } from "../bundle.ts";
 import { beaconLimitS, checkBeacon, createBundle } from "../bundle-file.ts";
 import { age, type Ending, finished, refused } from "../out.ts";
+import { classOf, planText } from "../plan-text.ts";
 import { isLost, lostEnding } from "../rival.ts";
 import type { Context } from "../session.ts";
 import { signersOf, signersText } from "../signers.ts";
@@ -24,7 +25,8 @@ const quoted = (word: string): string =>
 /** The command line that makes this very push a proposal. */
 export function proposeCommand({ args }: { readonly args: Args }, file: string): string {
   const flags = CARRIED.flatMap((name) => args.all(name).map((value) => `--${name} ${quoted(value)}`));
-  return ["holdfast push --propose", quoted(file), ...flags].join(" ");
+  const force = args.has("force") ? ["--force"] : [];
+  return ["holdfast push --propose", quoted(file), ...flags, ...force].join(" ");
 }
 
 /** What to do with a bundle next, and who can. */

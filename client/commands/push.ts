@@ -11,23 +11,14 @@ import { done, type Result, refuse } from "../../schemas/problem.ts";
 import type { Receipt } from "../../schemas/report.ts";
 import type { RiskClass } from "../../schemas/trust.ts";
 import { numberOf, usageError } from "../args.ts";
-import {
-  applyBundle,
-  type Bundle,
-  classOf,
-  planBundle,
-  planDigest,
-  planText,
-  prepareBundle,
-  riskReasons,
-  type Wishes,
-} from "../bundle.ts";
+import { applyBundle, type Bundle, planBundle, planDigest, prepareBundle, type Wishes } from "../bundle.ts";
 import { bundleName } from "../bundle-file.ts";
 import { type Content, siteContent } from "../content.ts";
 import { followTrial } from "../follow.ts";
 import { gitState } from "../git.ts";
 import { trafficFields } from "../link.ts";
 import { type Ending, finished, refused } from "../out.ts";
+import { classOf, planNotices, planText, riskReasons } from "../plan-text.ts";
 import { keepGeneration } from "../receipts-file.ts";
 import { isLost, lostEnding } from "../rival.ts";
 import { type Context, openSession, type Session } from "../session.ts";
@@ -60,7 +51,7 @@ export function wishesOf(context: Context, commit: () => string): Result<Wishes>
     return usageError(`--note takes at most ${limits.noteChars} printable ASCII characters.`);
   }
   const windowS = window.value === 0 ? null : window.value;
-  return done({ windowS, note, commit: commit(), acceptUnproven: lanes.value });
+  return done({ windowS, note, commit: commit(), acceptUnproven: lanes.value, force: args.has("force") });
 }
 
 async function bundleOf(context: Context): Promise<Result<{ session: Session; bundle: Bundle }>> {
@@ -82,6 +73,7 @@ export const planFields = (router: string, plan: Receipt) => ({
   generation: plan.generation,
   risk_class: classOf(plan),
   risk_reasons: riskReasons(plan),
+  notices: planNotices(plan),
   steps: plan.steps,
   plan: plan.plan,
   plan_digest: planDigest(plan),
@@ -110,7 +102,7 @@ export async function plan(context: Context): Promise<Ending> {
 function pushUsage({ args }: Context): Result<void> {
   const [bundle, proposal] = [args.has("bundle"), args.has("propose")];
   if (bundle && proposal) return usageError("Give --propose or --bundle, not both.");
-  const signed = ["note", "window", "accept-unproven", "expect"].filter((name) => bundle && args.has(name));
+  const signed = ["note", "window", "accept-unproven", "expect", "force"].filter((name) => bundle && args.has(name));
   if (signed.length > 0) return usageError(`--${signed[0]} says nothing to --bundle: the directive in it is signed.`);
   if (!proposal && args.has("max-age")) return usageError("--max-age goes with --propose.");
   const asks = ["no-confirm"].filter((name) => proposal && args.has(name));

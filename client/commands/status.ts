@@ -66,6 +66,23 @@ function pendingText(status: Status): string {
   return `generation ${pending.generation} by ${pending.author} ${state}, ${seconds} s left: holdfast confirm, or holdfast rollback`;
 }
 
+/** Content that the router refuses: whose, why, since when. */
+function quarantineText({ generation, signers, cause, at_unix }: Status["quarantine"][number]): string {
+  const by = signers.length === 0 ? "" : ` by ${signers.join(", ")}`;
+  const at = new Date(Number(at_unix) * 1000).toISOString().slice(0, 16).replace("T", " ");
+  return `the content of generation ${generation}${by}: ${cause} on ${at} (holdfast explain apply.quarantined)`;
+}
+
+function driftText({ drift, drift_detail, reasserted }: Status): string {
+  const times = reasserted === 1 ? "once" : `${reasserted} times`;
+  const again = reasserted === 0 ? [] : [`our table was loaded again ${times} after another program removed it`];
+  return [drift ? drift_detail || "yes" : "none", ...again].join("\n");
+}
+
+/** A row for each line, the name before the first. */
+const detailRows = (name: string, text: string): string[][] =>
+  text.split("\n").map((line, i) => [i === 0 ? name : "", line]);
+
 function screen(session: Session, status: Status, same: boolean | undefined, peers: readonly Peer[]): string {
   const { id } = session.router;
   const site = same === undefined ? "" : same ? "; this site is the same" : "; this site differs: holdfast plan";
@@ -82,19 +99,17 @@ function screen(session: Session, status: Status, same: boolean | undefined, pee
     ],
     ["runs", running],
     ["pending", pendingText(status)],
-    ["drift", status.drift ? status.drift_detail.split("\n")[0] || "yes" : "none"],
+    ...detailRows("drift", driftText(status)),
+    ...detailRows("outside", status.outside_changed ? status.outside_detail || "changed" : "as confirmed"),
     ["guard", status.guard_alive ? "alive" : "DEAD: no push before it runs (holdfast explain guard.dead)"],
     ["lanes", lanes.join(", ") || "none"],
+    ...(status.probation === 0n
+      ? []
+      : [["probation", `generation ${status.probation}, until it has survived a reboot`]]),
+    ...status.quarantine.map((one) => ["refuses", quarantineText(one)]),
     ["log", `${status.log_index} receipts, chain verified`],
   ];
-  const more = status.drift
-    ? status.drift_detail
-        .split("\n")
-        .slice(1)
-        .map((line) => `       ${line}\n`)
-        .join("")
-    : "";
-  if (peers.length === 0) return table(rows) + more;
+  if (peers.length === 0) return table(rows);
   const list = peers.map((peer) => [
     peer.online ? "*" : " ",
     peer.client,
@@ -103,7 +118,7 @@ function screen(session: Session, status: Status, same: boolean | undefined, pee
     peer.endpoint === "" ? "-" : peer.endpoint,
     `${bytesText(peer.rx_bytes)} in, ${bytesText(peer.tx_bytes)} out`,
   ]);
-  return `${table(rows)}${more}\n${table([[" ", "PEER", "NETWORK", "HANDSHAKE", "FROM", "TRAFFIC"], ...list])}`;
+  return `${table(rows)}\n${table([[" ", "PEER", "NETWORK", "HANDSHAKE", "FROM", "TRAFFIC"], ...list])}`;
 }
 
 function statusFields(session: Session, status: Status, same: boolean | undefined, peers: readonly Peer[]) {

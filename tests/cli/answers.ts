@@ -51,5 +51,8 @@ export const receiptOf = (entry: Partial<Receipt>): Receipt => ({
   signers: [],
   note: "",
   commit: "",
+  probes: [],
+  quarantined: false,
+  outside_digest: empty(),
   ...entry,
 });

@@ -18,6 +18,7 @@ import type { EnrolToken, RiskClass } from "../../schemas/trust.ts";
 import { decode } from "../../schemas/wire.ts";
 import { body, empty, receiptOf, refusal } from "./answers.ts";
 import { FakeBlobs } from "./fake-blobs.ts";
+import { type FakeTrial, fakeStatus } from "./fake-status.ts";
 
 const crypto = await loadCrypto();
 const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(bytes));
@@ -25,14 +26,6 @@ const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(
 export type Kind = Request["kind"];
 /** What a test puts in the place of the router's answer. */
 type Instead = AnswerBody | Response | "silence" | undefined;
-
-type Trial = {
-  readonly directive: Opened<"directive">;
-  readonly holders: readonly string[];
-  readonly nonce: Uint8Array;
-  lanes: Lane[];
-  confirmable: boolean;
-};
 
 export type Heard = { readonly kind: Kind; readonly port: number; readonly message: Request };
 
@@ -52,10 +45,13 @@ export class FakeRouter {
   ];
   burnt = 0n;
   lkg: Opened<"directive"> | undefined;
-  trial: Trial | undefined;
+  trial: FakeTrial | undefined;
   uptimeS = 93_784;
   boot = new Uint8Array(16); // another one after a restart
   peers: Status["peers"] = [];
+  /** What other programs did, as status tells it. */
+  outside = { outside_digest: empty(), outside_changed: false, outside_detail: "", reasserted: 0 };
+  notices: Receipt["problems"] = []; // of every plan
   steps = 3; // of every plan; 0: nothing to do
   planText = "Changes:\n  + a thing\n";
   riskClass: RiskClass = "sensitive"; // of every change
@@ -78,6 +74,7 @@ export class FakeRouter {
 
   /** Envelopes of self-revocations that came. */
   readonly revocations: Uint8Array[] = [];
+  quarantine: Status["quarantine"] = [];
   readonly #beacons: Uint8Array[] = [];
 
   /** A new beacon of where it stands. */
@@ -264,15 +261,27 @@ export class FakeRouter {
     if (!proven.ok) return refusal(proven.problems);
     if (!equalBytes(proven.value.digest, directive.desired_digest)) return body({ code: "admit.desired_differs" });
     const said = this.#said(admitted.value, admitted.value.holders);
+    const confined = this.quarantine.filter((one) => equalBytes(one.desired_digest, directive.desired_digest));
+    const problems = confined.map(() => ({
+      code: "apply.quarantined",
+      path: "quarantine",
+      detail: "taken back before",
+    }));
     if (directive.action === "plan") {
       const receipt = this.receipt(
-        { ...said, outcome: "planned", note: `risk class: ${this.riskClass}` },
+        {
+          ...said,
+          outcome: "planned",
+          note: `risk class: ${this.riskClass}`,
+          problems: [...this.notices, ...problems],
+        },
         0n,
         new Uint8Array(32),
       );
       return body({ receipt: receipt.envelope });
     }
     if (this.steps > 0 && !coversClass(directive.risk_class, this.riskClass)) return body({ code: "admit.risk_class" });
+    if (problems.length > 0 && !directive.force) return refusal(problems);
     this.view = view.value;
     this.burnt = directive.generation;
     if (this.steps === 0) {
@@ -281,9 +290,7 @@ export class FakeRouter {
     }
     const nonce = random(32);
     this.trial = {
-      directive: admitted.value,
-      holders: admitted.value.holders,
-      nonce,
+      ...{ directive: admitted.value, holders: admitted.value.holders, nonce },
       lanes: this.lanes.map((lane) => ({ ...lane })),
       confirmable: true,
     };
@@ -349,48 +356,9 @@ export class FakeRouter {
   }
 
   status(): Status {
-    const view = this.view!;
-    const { trial, lkg } = this;
-    const pending =
-      trial === undefined
-        ? null
-        : {
-            ...{ directive_digest: trial.directive.digest, generation: trial.directive.message.generation },
-            ...{
-              remaining_ms: BigInt(trial.directive.message.confirm_window_s * 1000),
-              author: trial.holders[0] ?? "",
-            },
-            nonce: trial.confirmable ? trial.nonce : empty(),
-          };
-    return {
-      ...{
-        router: this.token!.router,
-        incarnation: 1,
-        agent_version: "0.1.0",
-        boot_id: this.boot,
-        uptime_ms: BigInt(this.uptimeS) * 1000n,
-      },
-      ...{ root_digest: view.root.digest, roster_digest: view.roster.digest, keys_digest: this.keyReport().digest },
-      ...{
-        generation: this.burnt,
-        lkg_generation: lkg?.message.generation ?? 0n,
-        lkg_directive: lkg?.digest ?? GENESIS,
-      },
-      ...{ lkg_desired: lkg?.message.desired_digest ?? empty(), log_index: BigInt(this.receipts.length) },
-      ...{ log_head: this.receipts.at(-1)?.digest ?? new Uint8Array(32), pending, drift: false, drift_detail: "" },
-      ...{
-        guard_alive: true,
-        desired_format: DESIRED_FORMAT,
-        backend: "kernel",
-        lanes: trial?.lanes ?? this.lanes,
-        peers: [],
-      },
-      ...{ at_unix: 1_700_000_000n, lkg_intent: lkg?.message.intent_digest ?? empty() },
-      ...{
-        lkg_inventory: lkg?.message.inventory_digest ?? empty(),
-        revoked: [],
-        roster_version: view.roster.message.version,
-      },
-    };
+    const { receipts, trial, lkg, lanes, outside, quarantine, uptimeS, boot, burnt } = this;
+    const [view, keys] = [this.view!, this.keyReport().digest];
+    const about = { router: this.token!.router, view, keys, uptimeS, boot, burnt };
+    return fakeStatus({ ...about, receipts, trial, lkg, lanes, outside, quarantine });
   }
 }

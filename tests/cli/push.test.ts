@@ -77,6 +77,23 @@ describe("push", () => {
     expect((await story.ask("push", "--yes", "--expect", `sha256:${digest}`)).exit).toBe(0);
   });
 
+  test("a plan says what would refuse the push, what it mends, and what other programs changed", async () => {
+    using story = await enrolled();
+    story.router.notices = [
+      { code: "outside.changed", path: "outside", detail: "+ nft inet fw4 {}" },
+      { code: "outside.foreign_drop", path: "inet fw4", detail: "chain input, its policy is drop" },
+      { code: "apply.read_back", path: "drift", detail: "link hf-home mtu is 1400, not 1420" },
+    ];
+    expect((await story.ask("plan")).stdout).toEndWith(`This refuses the push:
+  inet fw4: chain input, its policy is drop
+The router differs from what was confirmed; this push mends it:
+  drift: link hf-home mtu is 1400, not 1420
+Other programs changed since the last confirm:
+  outside: + nft inet fw4 {}
+`);
+    expect((await story.json("plan")).json()).toMatchObject({ notices: story.router.notices });
+  });
+
   test("--no-confirm leaves it pending, and confirm keeps it", async () => {
     using story = await enrolled();
     expect(await story.ask("confirm")).toMatchObject({ exit: 3, codes: ["confirm.unknown_trial"] });
@@ -157,6 +174,28 @@ describe("push", () => {
     router.lanes = [{ name: "api:127.0.0.3", changed: true, proven: false, packets: 0n }];
     router.instead = () => undefined;
     expect((await story.ask("push", "--yes", "--accept-unproven", "api:127.0.0.3")).exit).toBe(0);
+  });
+
+  test("content in quarantine is told by plan and status, and refused without --force: apply.quarantined", async () => {
+    using story = await enrolled();
+    const plan = (await story.json("plan")).json();
+    await story.ask("push", "--yes", "--no-confirm");
+    const digest = story.router.trial!.directive.message.desired_digest;
+    story.router.end("rolled_back", "probe.failed");
+    const entry = { desired_digest: digest, generation: 1n, cause: "probe.failed", signers: ["alice"] };
+    story.router.quarantine = [{ ...entry, at_unix: 1_700_000_000n }];
+    expect((await story.json("plan")).json()).toMatchObject({ exit: 0, plan_digest: plan.plan_digest });
+    expect((await story.ask("plan")).stdout).toContain(
+      "only push --force applies it:\n  quarantine: taken back before\n",
+    );
+    expect((await story.ask("status")).stdout).toMatch(
+      /^refuses +the content of generation 1 by alice: probe.failed on 2023-11-14 22:13 /m,
+    );
+    expect((await story.json("status")).json()).toMatchObject({ quarantine: [{ generation: 1, signers: ["alice"] }] });
+    expect(await story.ask("push", "--yes")).toMatchObject({ exit: 3, codes: ["apply.quarantined"] });
+    expect(story.router.burnt).toBe(1n);
+    expect((await story.ask("push", "--yes", "--force")).exit).toBe(0);
+    expect(story.router.lkg?.message).toMatchObject({ generation: 2n, force: true });
   });
 
   test("--accept-unproven goes into the directive; a name that is no lane is a usage error", async () => {

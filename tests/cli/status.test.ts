@@ -19,6 +19,7 @@ describe("status", () => {
 runs     generation 1; this site is the same
 pending  nothing
 drift    none
+outside  as confirmed
 guard    alive
 lanes    api:127.0.0.1 (0)
 log      3 receipts, chain verified
@@ -55,6 +56,9 @@ log      3 receipts, chain verified
         drift: true,
         drift_detail: "nft chain b_input is missing\nlink hf-home mtu 1400, not 1420",
         guard_alive: false,
+        outside_changed: true,
+        outside_detail: "outside.foreign_drop inet fw4: chain input, its policy is drop\n+ nft inet fw4 {}",
+        reasserted: 2,
       },
       peers: [
         { ...peer, public_key: publicKey },
@@ -72,6 +76,9 @@ log      3 receipts, chain verified
     expect(said.exit).toBe(0);
     expect(said.stdout).toContain("drift    nft chain b_input is missing\n");
     expect(said.stdout).toContain("link hf-home mtu 1400, not 1420");
+    expect(said.stdout).toContain("our table was loaded again 2 times after another program removed it\n");
+    expect(said.stdout).toContain("outside  outside.foreign_drop inet fw4: chain input, its policy is drop\n");
+    expect(said.stdout).toMatch(/^ +\+ nft inet fw4 \{\}$/m);
     expect(said.stdout).toContain("guard    DEAD");
     expect(said.stdout).toMatch(/^\* {2}alice-phone {2}home +12 s ago +192\.0\.2\.9:4500 +1\.5 KB in, 2\.5 MB out$/m);
     expect(said.stdout).toMatch(/^ {3}alice +rescue +never +- /m);
@@ -80,12 +87,16 @@ log      3 receipts, chain verified
     expect(worse.json()).toMatchObject({
       exit: 0,
       site_matches: null,
+      ...{ outside_changed: true, reasserted: 2 },
       peers: [{ online: true }, { client: "alice", online: false }],
     });
     const doctor = await story.ask("doctor");
     expect(doctor.exit).toBe(3);
     expect(doctor.codes).toContain("guard.dead");
     expect(doctor.stdout).toMatch(/^FAIL +r1 +guard\.dead/m);
+    expect(doctor.stdout).toMatch(
+      /^warn +r1 +outside: outside\.foreign_drop inet fw4: chain input, its policy is drop$/m,
+    );
     expect(doctor.stdout).toMatch(/^warn +r1 +drift: nft chain b_input is missing$/m);
   });
 
