@@ -55,7 +55,7 @@ export function makeBundle(folder: string, clientCount: number): void {
       ...{ desired_digest: proven.digest, desired_format: DESIRED_FORMAT, confirm_window_s: 120 },
       ...{ risk_class: "sensitive", challenge: randomBytes(32), beacon: new Uint8Array(), beacon_max_age_s: 0 },
       ...{ operator_nonce: randomBytes(16), observed_log_index: 0n, observed_log_head: new Uint8Array(32) },
-      ...{ accept_unproven: [], commit: "", note: "", issued_at: 0n },
+      ...{ accept_unproven: [], commit: "", note: "", issued_at: 0n, force: false },
     },
     [site.operator.sign],
   );

@@ -96,3 +96,69 @@ describe("hints of the tools", () => {
     expect(dead).toEqual([]);
   });
 });
+
+describe("the page for operators of a router", () => {
+  const page = tree.get("docs/operating.md") ?? "";
+  const recovery = tree.get("docs/recovery.md") ?? "";
+
+  /** Programs of the init systems, which are not ours to run here. */
+  const THEIRS: readonly string[] = ["systemctl restart", "rc-service", "journalctl -u"];
+
+  test("shows no command that is neither ours nor one of an init system with a unit of ours", () => {
+    const blocks = [page, recovery].flatMap((text) => [...text.matchAll(/^```[a-z]*\n([\s\S]*?)^```/gm)]);
+    const lines = blocks.flatMap((match) => (match[1] ?? "").split("\n")).filter((line) => line.trim() !== "");
+    const units = ["holdfast-boot", "holdfast-guard", "holdfastd"];
+    const strange = lines.filter((line) => {
+      if (/^holdfastd? [a-z]/.test(line)) return false;
+      const theirs = THEIRS.find((one) => line.startsWith(`${one} `));
+      return theirs === undefined || !units.includes(line.split(" ").at(-1) ?? "");
+    });
+    expect(lines.length).toBeGreaterThan(20);
+    expect(strange).toEqual([]);
+  });
+
+  test("names metrics, units, paths, problem codes and fields that exist", () => {
+    const spans = [...page.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? "");
+    const metrics = spans.filter((one) => one.startsWith("holdfast_"));
+    const source = tree.get("agent/metrics.ts") ?? "";
+    expect(metrics.length).toBeGreaterThan(4);
+    expect(metrics.filter((one) => !source.includes(`"${one.slice("holdfast_".length)}"`))).toEqual([]);
+
+    const codes = spans.filter((one) => /^(agent|apply|confirm|probe|guard)\.[a-z_]+$/.test(one));
+    const known = new Set(problems.map((one) => one.code));
+    const fields = new Set(["confirm.window_s", "confirm.cap_s", "confirm.reboot_allowed"]);
+    expect(codes.filter((one) => !known.has(one) && !fields.has(one))).toEqual([]);
+    const schema = tree.get("docs/intent.md") ?? "";
+    expect([...fields].filter((one) => !schema.includes(`\`${one}\``))).toEqual([]);
+
+    const usage = tree.get("agent/main.ts") ?? "";
+    const folders = ["/var/lib/holdfast", "/run/holdfast", "/usr/lib/holdfast", "/etc/holdfast/holdfastd.yaml"];
+    expect(folders.filter((one) => !page.includes(`\`${one}\``) || !usage.includes(`"${one}"`))).toEqual([]);
+    const install = tree.get("agent/install.ts") ?? "";
+    for (const folder of ["/etc/systemd/system", "/etc/init.d"]) {
+      expect(page).toContain(`\`${folder}\``);
+      expect(install).toContain(`"${folder.slice(1)}"`);
+    }
+  });
+
+  test("says of each init system that has units here that it is one", () => {
+    const rows = [...page.matchAll(/^\| (systemd|OpenRC|procd)\b.*\|$/gm)].map((match) => match[1]?.toLowerCase());
+    const shipped = [...tree.keys()].flatMap((path) => /^agent\/scripts\/units\/([a-z]+)\//.exec(path)?.[1] ?? []);
+    expect([...new Set(shipped)].sort()).toEqual(rows.sort() as string[]);
+  });
+
+  test("and links lead to headings", () => {
+    const links = [page, recovery].flatMap((text) => [...text.matchAll(/\]\(([a-z]+\.md)#([a-z-]+)\)/g)]);
+    const slug = (heading: string): string =>
+      heading
+        .toLowerCase()
+        .replace(/[^a-z0-9 -]/g, "")
+        .replaceAll(" ", "-");
+    const dead = links.filter(([, file = "", anchor]) => {
+      const headings = [...(tree.get(`docs/${file}`) ?? "").matchAll(/^#{1,6} (.+)$/gm)];
+      return !headings.some((match) => slug(match[1] ?? "") === anchor);
+    });
+    expect(links.length).toBeGreaterThan(0);
+    expect(dead.map(([text]) => text)).toEqual([]);
+  });
+});

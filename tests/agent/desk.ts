@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Agent, createAgent } from "../../agent/agent.ts";
+import type { OutsideSeen } from "../../agent/core/outside.ts";
 import { enrol } from "../../agent/enrol.ts";
 import { liveHost } from "../../agent/host/live.ts";
 import { openStore } from "../../agent/host/store.ts";
@@ -29,6 +30,12 @@ export type Desk = {
   close(): void;
 };
 
+/** A machine with no rules but ours, so that tests do not hang on the firewall of the machine they run on. */
+export const nobodyElse: OutsideSeen = {
+  nft: '{"nftables": []}',
+  ...{ legacy: [], links: [], filters: [], rules: [], sysctls: [], unreadable: [] },
+};
+
 /** The live host, without the powers to write. */
 function readOnly(live: Host): Host {
   const never = async (): Promise<never> => {
@@ -37,7 +44,9 @@ function readOnly(live: Host): Host {
   return {
     ...live,
     kernel: { ...live.kernel, perform: never },
-    guard: { ...live.guard, own: never, restore: never },
+    // Nobody starts a guard here, however long one waits.
+    guard: { ...live.guard, alive: () => live.guard.alive(), own: never, restore: never },
+    outside: { look: async () => nobodyElse, nftGeneration: () => 1 },
     log: () => {},
   };
 }

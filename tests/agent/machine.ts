@@ -5,15 +5,17 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Uplink } from "../../agent/core/health-uplinks.ts";
 import { addressLine, routeKey, routeLine, ruleLine } from "../../agent/core/lines.ts";
 import type { Observed, ObservedLink, ObservedPeer } from "../../agent/core/observed.ts";
+import type { OutsideSeen } from "../../agent/core/outside.ts";
 import type { Step } from "../../agent/core/step.ts";
 import { openStore } from "../../agent/host/store.ts";
 import type { Path } from "../../agent/paths.ts";
 import type { Clock, Guard, Host, Kernel, RestoreResult } from "../../agent/ports.ts";
 import type { Desired } from "../../schemas/desired.ts";
 import { done } from "../../schemas/problem.ts";
-import { type Desk, enrolledDesk } from "./desk.ts";
+import { type Desk, enrolledDesk, nobodyElse } from "./desk.ts";
 import { makeSite, randomBytes, type Send, type Session, type Site } from "./operator.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -104,6 +106,11 @@ function act(model: Model, step: Step, listing: string): void {
 export class Machine {
   readonly folder: string;
   kernel: Model = bare();
+  /** Whether a probe passes now; asked with the name of the probe. */
+  passes: (id: string) => boolean = () => true;
+  uplinks: readonly Uplink[] = [];
+  /** What other programs did. */
+  others: OutsideSeen = nobodyElse;
   #boot = randomBytes(16);
   #startMs = 0;
   #armed: string | undefined;
@@ -118,7 +125,12 @@ export class Machine {
 
   /** What an agent process of this machine is given in place of the real one. */
   host(): Partial<Host> {
-    return { clock: this.#clock(), kernel: this.#kernel(), guard: this.#guard() };
+    return {
+      ...{ clock: this.#clock(), kernel: this.#kernel(), guard: this.#guard() },
+      probe: async ({ id }) => ({ id, passed: this.passes(id), detail: "" }),
+      uplinks: async () => this.uplinks,
+      outside: { look: async () => this.others, nftGeneration: () => this.kernel.nftGeneration },
+    };
   }
 
   /** Time goes on. */
@@ -202,10 +214,16 @@ export class Machine {
     const store = openStore({ state: join(this.folder, "state"), run: join(this.folder, "run") });
     const { lkg, lkgEpoch, trial } = store.record();
     const kept = trial !== null && store.decision(trial.token) === "confirmed" ? trial : lkg;
-    const epoch = Math.max(lkgEpoch, trial?.epoch ?? 0) + 1;
     const file = kept === null ? undefined : store.rulesetFile(kept);
     const desired = kept === null ? undefined : store.readGeneration(kept);
-    const listing = file === undefined ? undefined : await this.#live.kernel.rehearseNft(file, epoch);
+    const rehearse = async (one: number) =>
+      file === undefined ? undefined : await this.#live.kernel.rehearseNft(file, one);
+    // What is loaded already keeps its epoch; anything else gets one that was never in force.
+    const keptEpoch = kept === trial ? (trial?.epoch ?? 0) : lkgEpoch;
+    const loaded = await rehearse(keptEpoch);
+    const same = loaded?.ok === true && loaded.value.listing === this.kernel.nft;
+    const epoch = same ? keptEpoch : Math.max(lkgEpoch, trial?.epoch ?? 0) + 1;
+    const listing = same ? loaded : await rehearse(epoch);
     const good = desired !== undefined && listing?.ok === true;
     this.kernel = good ? holding(desired, listing.value.listing, this.kernel.nftGeneration + 1) : bare();
     this.#result = {

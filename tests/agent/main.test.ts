@@ -38,10 +38,13 @@ describe("the configuration", () => {
 
   test("may be empty, and every field has a default", () => {
     for (const text of ["", "# nothing\n", "{}"]) {
-      expect(readConfig("h.yaml", text)).toEqual({ ok: true, value: { listen: [], backend: "auto", uplink: "" } });
+      expect(readConfig("h.yaml", text)).toEqual({
+        ok: true,
+        value: { listen: [], backend: "auto", probation_s: 600, uplink: "" },
+      });
     }
     const full =
-      "listen:\n  - address: 192.0.2.1\n  - { address: '2001:db8::1', port: 9000 }\nbackend: kernel\nuplink: wan0\n";
+      "listen:\n  - address: 192.0.2.1\n  - { address: '2001:db8::1', port: 9000 }\nbackend: kernel\nprobation_s: 0\nuplink: wan0\n";
     expect(readConfig("h.yaml", full)).toEqual({
       ok: true,
       value: {
@@ -50,6 +53,7 @@ describe("the configuration", () => {
           { address: "2001:db8::1", port: 9000 },
         ],
         backend: "kernel",
+        probation_s: 0,
         uplink: "wan0",
       },
     });

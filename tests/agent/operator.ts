@@ -285,6 +285,7 @@ export class Session {
       commit: "",
       note: "",
       issued_at: 0n,
+      force: false,
       ...more,
     };
     const opened = signStatement(crypto, "directive", message, [site.operator.sign]);

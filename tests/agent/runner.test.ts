@@ -48,6 +48,7 @@ function makeRunner(change: (effect: Effect) => Promise<Event | undefined> | und
       if (effect.kind === "run-steps")
         return effect.which === "apply" ? { kind: "applied" } : { kind: "finished", cause: "" };
       if (effect.kind === "write-record" && effect.as === "confirmed") return { kind: "recorded" };
+      if (effect.kind === "judge") return { kind: "judged", cause: effect.cause };
       if (effect.kind === "arm" && state.name !== "admitted") return undefined;
       return answers[effect.kind];
     },
@@ -107,8 +108,9 @@ describe("the runner", () => {
     expect(runner.state().name).toBe("trial");
     pass(60_010);
     await idle(runner);
-    expect(done.slice(-6)).toEqual([
-      ...["decide-rollback", "restore", "receipt", "write-record cleared", "disarm", "drop-token"],
+    expect(done.slice(-8)).toEqual([
+      ...["decide-rollback", "restore", "disarm", "judge"],
+      ...["receipt", "write-record cleared", "disarm", "drop-token"],
     ]);
     expect(runner.state()).toMatchObject({ last: { verdict: "rolled-back", cause: "confirm.window_expired" } });
     runner.close();

@@ -45,6 +45,14 @@ function damage(file: string): void {
   writeFileSync(file, bytes);
 }
 
+test("what dead processes left half written is swept at the next start, and nothing of a living one", () => {
+  const left = (writer: number): string => path("keys", `sign.${writer}.7.tmp`);
+  const [gone, living] = [2 ** 30, process.ppid]; // no process has the first number
+  for (const writer of [gone, process.pid, living]) writeFileSync(left(writer), "half");
+  open();
+  expect([gone, process.pid, living].map((writer) => existsSync(left(writer)))).toEqual([false, false, true]);
+});
+
 describe("records", () => {
   test("alternate, and the newer one holds", () => {
     expect(store.record()).toEqual(emptyRecord);

@@ -56,7 +56,7 @@ export async function begin(
   if (answer.code !== "" || answer.receipt.length > 0) return { answer, nonce: new Uint8Array() };
   await waitFor(place, "trial", "idle");
   const nonce = (await place.session.status()).pending?.nonce;
-  if (nonce === undefined) throw new Error(`no trial: ${JSON.stringify((await place.session.receipts()).at(-1))}`);
+  if (nonce === undefined) throw new Error(`no trial: ${Bun.inspect((await place.session.receipts()).at(-1))}`);
   return { answer, nonce };
 }
 

@@ -28,6 +28,9 @@ type World = {
   readonly armed: boolean;
   readonly log: readonly string[]; // verdicts of receipts
   readonly trouble: boolean; // the confirmed receipt says that remains could not be taken out
+  readonly external: boolean; // the outside world went away in the window: the verdict is inconclusive
+  readonly outsides: number; // how often that may happen still
+  readonly told: string; // cause of the rolled-back receipt
   readonly decisions: readonly string[]; // every decision that the token ever carried
   readonly late: boolean; // past the deadline
   readonly booted: boolean; // since the last start of the agent
@@ -49,6 +52,9 @@ const start: World = {
   armed: false,
   log: [],
   trouble: false,
+  external: false,
+  outsides: 0,
+  told: "",
   decisions: [],
   late: false,
   booted: false,
@@ -112,8 +118,15 @@ function perform(world: World): World {
     }
     case "restore":
       return send({ ...w, kernel: good(w) }, { kind: "restored", outcome: "restored" });
+    case "judge":
+      return send(w, { kind: "judged", cause: w.external ? "probe.inconclusive" : effect.cause });
     case "receipt":
-      return { ...w, log: note(w.log, effect.verdict), trouble: effect.verdict === "confirmed" && effect.cause !== "" };
+      return {
+        ...w,
+        told: effect.verdict === "rolled-back" ? effect.cause : w.told,
+        log: note(w.log, effect.verdict),
+        trouble: effect.verdict === "confirmed" && effect.cause !== "",
+      };
     case "disarm":
       return { ...w, armed: false };
     case "drop-token": {
@@ -196,6 +209,9 @@ function happenings(world: World): readonly (readonly [string, World])[] {
   if (world.armed && (world.late || down)) found.push(["guard", fire(world)]);
   if (!world.late && world.submitted) found.push(["late", { ...world, late: true }]);
   if (!down && world.late) found.push(["deadline", send(world, { kind: "deadline", atMs: nowMs(world) })]);
+  if (world.outsides > 0 && world.submitted) {
+    found.push(["outside", { ...world, external: true, outsides: world.outsides - 1 }]);
+  }
   if (!down && world.submitted && world.confirms > 0) {
     for (const lane of ["api", "rescue"]) {
       const event: Event = { kind: "confirm", token: "t1", holder: "ann", lane, accepts: [], atMs: nowMs(world) };
@@ -221,6 +237,8 @@ function broken(world: World): string | undefined {
   if (world.log.includes("rolled-back") && confirmed) return "told rolled back, but was confirmed";
   if (world.kernel !== "old" && !confirmed && !world.armed) return "an unconfirmed kernel without a guard";
   if (world.kernel !== "old" && !confirmed && !world.recordTrial) return "an unconfirmed kernel without a record";
+  if (world.agent.name === "judging" && world.kernel !== good(world)) return "judged before the way back was walked";
+  if (world.told === "probe.inconclusive" && !world.external) return "told inconclusive without an outside cause";
   return undefined;
 }
 
@@ -296,87 +314,11 @@ test("two kills without failures", () => {
   expect({ complaint: found.complaint, trail: found.trail }).toEqual({ complaint: "", trail: [] });
 }, 60_000);
 
-describe("what operators are told", () => {
-  const onTrial: State = { name: "trial", trial, deadlineMs: 100, proven: [] };
-  const confirm = (more: Partial<Extract<Event, { kind: "confirm" }>> = {}): Event => ({
-    ...{ kind: "confirm", token: "t1", holder: "ann", lane: "api", accepts: [], atMs: 99 },
-    ...more,
-  });
-  const told = (state: State, event: Event): readonly string[] =>
-    step(state, event).effects.flatMap((effect) =>
-      effect.kind === "answer" ? [effect.answer.status, effect.answer.code, ...effect.answer.unproven] : [],
-    );
-  const idle = (verdict: "confirmed" | "rolled-back", cause: string): State => ({
-    name: "idle",
-    last: { token: "t1", directive: "d1", verdict, cause },
-  });
-
-  test("a confirm in time over a lane of the trial decides it, and names who and where", () => {
-    expect(step(onTrial, confirm()).effects).toEqual([
-      { kind: "decide-confirm", token: "t1", holder: "ann", lane: "api" },
-    ]);
-  });
-
-  test("a confirm at the deadline is too late", () => {
-    const turn = step(onTrial, confirm({ atMs: 100 }));
-    expect(turn.state).toMatchObject({ name: "rolling-back", cause: "confirm.window_expired" });
-    expect(told(onTrial, confirm({ atMs: 100 }))).toEqual(["rolled-back", "confirm.window_expired"]);
-  });
-
-  test("a confirm over an unchanged lane waits for the changed one, unless that is accepted unproven", () => {
-    const first = step(onTrial, confirm({ lane: "rescue" }));
-    expect(first.state).toMatchObject({ name: "trial", proven: ["rescue"] });
-    expect(told(onTrial, confirm({ lane: "rescue" }))).toEqual(["pending", "confirm.lane_unproven", "api"]);
-    expect(step(first.state, confirm()).state.name).toBe("confirming");
-    expect(step(onTrial, confirm({ lane: "rescue", accepts: ["api"] })).state.name).toBe("confirming");
-  });
-
-  test("socket, loopback and mailbox prove nothing, another token names nothing", () => {
-    expect(told(onTrial, confirm({ lane: "" }))).toEqual(["refused", "confirm.stale_path"]);
-    expect(told(onTrial, confirm({ token: "t9" }))).toEqual(["refused", "confirm.unknown_trial"]);
-    expect(step(onTrial, confirm({ lane: "", accepts: ["api"] })).state).toBe(onTrial);
-  });
-
-  test("a second confirm and a late one get the verdict that was reached", () => {
-    expect(told(idle("confirmed", ""), confirm())).toEqual(["confirmed", ""]);
-    expect(told(idle("rolled-back", "apply.read_back"), confirm())).toEqual(["rolled-back", "apply.read_back"]);
-    expect(told(idle("confirmed", ""), confirm({ token: "t0" }))).toEqual(["refused", "confirm.unknown_trial"]);
-    expect(told({ name: "confirming", trial }, confirm())).toEqual(["pending", "confirm.deciding"]);
-  });
-
-  test("the same directive delivered again is the same trial; another one waits", () => {
-    const other: Trial = { ...trial, token: "t2", directive: "d2" };
-    expect(told(onTrial, { kind: "submit", trial })).toEqual(["pending", ""]);
-    expect(told(onTrial, { kind: "submit", trial: other })).toEqual(["refused", "apply.trial_pending"]);
-    expect(told(idle("rolled-back", "x"), { kind: "submit", trial })).toEqual(["rolled-back", "x"]);
-    expect(step(idle("confirmed", ""), { kind: "submit", trial: other }).state.name).toBe("admitted");
-  });
-
-  test("an abort ends a trial but not a decision", () => {
-    const abort: Event = { kind: "abort", token: "t1", cause: "confirm.aborted" };
-    expect(step(onTrial, abort).state).toMatchObject({ name: "rolling-back", cause: "confirm.aborted" });
-    expect(told({ name: "confirming", trial }, abort)).toEqual(["pending", "confirm.deciding"]);
-    expect(told(idle("confirmed", ""), abort)).toEqual(["confirmed", ""]);
-  });
-
-  test("the window starts when the apply ends and never passes the cap", () => {
-    const probing: State = { name: "probing", trial };
-    expect(step(probing, { kind: "probed", atMs: 10 }).state).toMatchObject({ deadlineMs: 110 });
-    expect(step(probing, { kind: "probed", atMs: 950 }).state).toMatchObject({ deadlineMs: 1000 });
-    expect(step(probing, { kind: "deadline", atMs: 999 }).state).toBe(probing);
-    expect(step(probing, { kind: "deadline", atMs: 1000 }).state).toMatchObject({ cause: "apply.cap_exceeded" });
-  });
-
-  test("hands are asked for once, and a reboot only where it is allowed", () => {
-    const restoring: State = { name: "restoring", trial, cause: "x", told: false };
-    const failed = step(restoring, { kind: "restored", outcome: "failed" });
-    expect(failed.effects.map((effect) => effect.kind)).toEqual(["receipt"]);
-    expect(step(failed.state, { kind: "restored", outcome: "failed" }).effects).toEqual([]);
-    const allowed: State = { ...restoring, trial: { ...trial, rebootAllowed: true } };
-    const effects = step(allowed, { kind: "restored", outcome: "failed" }).effects;
-    expect(effects.map((effect) => effect.kind)).toEqual(["receipt", "reboot"]);
-  });
-});
+test("the outside world goes away once, with a failure, a kill and a power cut, at any time", () => {
+  const found = walk({ ...start, outsides: 1, failures: 1, kills: 1, aborts: 0, confirms: 1 });
+  expect({ complaint: found.complaint, trail: found.trail }).toEqual({ complaint: "", trail: [] });
+  expect([...found.names]).toContain("judging/rolled-back");
+}, 60_000);
 
 describe("the walk can fail", () => {
   test("on a world in which the kernel changed without a guard", () => {

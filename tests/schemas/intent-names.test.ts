@@ -58,6 +58,12 @@ describe("names", () => {
       "routers[0].management.addresses[2]",
     ],
     [
+      "foreign rules twice",
+      (i) => (i.routers[0]!.management.accept_foreign = ["inet fw4", "xdp wan0", "inet fw4"]),
+      "intent.duplicate",
+      "routers[0].management.accept_foreign[2]",
+    ],
+    [
       "a management zone twice",
       (i) => i.routers[0]!.management.zones.push("lan"),
       "intent.duplicate",

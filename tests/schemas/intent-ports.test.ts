@@ -130,5 +130,25 @@ describe("probes and window", () => {
     ["ping with a port", (i) => (i.probes[0]!.port = 7), "intent.probe", "probes[0].port"],
     ["a name to ping", (i) => (i.probes[0]!.target = "home"), "intent.probe", "probes[0].target"],
     ["a window longer than its cap", (i) => (i.confirm.window_s = 601), "intent.window", "confirm.cap_s"],
+    ["a window that leaves no time", (i) => (i.confirm.window_s = 595), "intent.probe_budget", "probes[0].timeout_ms"],
+    [
+      "a probe slower than the cap allows",
+      (i) => {
+        // 2 * 3 * 9 s and 120 s: one second more than there is.
+        Object.assign(i.confirm, { window_s: 120, cap_s: 173 });
+        i.probes[1]!.timeout_ms = 9000;
+      },
+      "intent.probe_budget",
+      "probes[1].timeout_ms",
+    ],
+    [
+      "a ping, which counts whole seconds",
+      (i) => {
+        Object.assign(i.confirm, { window_s: 120, cap_s: 131 });
+        i.probes[0]!.timeout_ms = 1001;
+      },
+      "intent.probe_budget",
+      "probes[0].timeout_ms",
+    ],
   ]);
 });

@@ -225,7 +225,7 @@ describe("management", () => {
     const only = (address: string, zone: string) =>
       intentProblems(
         intentWith((i) => {
-          i.routers[0]!.management = { addresses: [address], zones: ["desk", zone], port: 8022 };
+          Object.assign(i.routers[0]!.management, { addresses: [address], zones: ["desk", zone] });
           i.policies.splice(1, 1);
         }),
       );

@@ -42,6 +42,7 @@ const REFUSED: Readonly<Record<string, unknown>> = {
   "must be printable ASCII": "caf\u00e9",
   "must be a date like 2026-11-24 or absent": "24.11.2026",
   "must be 0 or from 1280 to 1420": 1279,
+  'must name foreign rules: "inet fw4", "iptables filter", "xdp wan0" or "tc wan0"': "inet holdfast",
 };
 
 const OTHER_TYPE: Readonly<Record<string, unknown>> = {

@@ -12,6 +12,7 @@ const rich: Readonly<Record<string, readonly [shape: v.GenericSchema, document: 
     IntentDocument,
     intentWith((i) => {
       i.routers[0]!.routes[0]!.metric = 1;
+      i.routers[0]!.management.accept_foreign = ["inet fw4"];
       i.policies[0]!.services = ["dns"];
       i.profiles[0]!.services = ["web"];
       i.services[0]!.addresses = ["10.0.0.53"];

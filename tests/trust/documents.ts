@@ -150,6 +150,7 @@ export const directive = (change: Partial<Directive> = {}): Directive => ({
   commit: "",
   note: "first",
   issued_at: 1_800_000_000n,
+  force: false,
   ...change,
 });
 

@@ -132,6 +132,7 @@ export const directive = (change: Partial<Directive> = {}): Directive => ({
   commit: "",
   note: "vectors",
   issued_at: world.ISSUED_S,
+  force: false,
   ...change,
 });
 /** Signed by ann and bob unless others are named. */

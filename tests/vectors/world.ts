@@ -169,6 +169,8 @@ const bareReceipt: Receipt = {
   ...{ desired_digest: ZEROS, observed_digest: ZEROS, nonce: none, window_s: 0, deadline_boot_ms: 0n },
   ...{ boot_id: bootId, at_boot_ms: 5_000_000n, at_unix: ISSUED_S, lanes: [], confirmed_by: "", confirmed_lane: "" },
   ...{ problems: [], plan: "", plan_digest: none, steps: 0, signers: [], note: "", commit: "" },
+  ...{ probes: [], quarantined: false },
+  outside_digest: none,
 };
 
 /** A router that was enrolled and whose seventh generation did not stay: nothing of ours is kept. */

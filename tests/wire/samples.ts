@@ -67,6 +67,14 @@ const PeerStatus: Messages["PeerStatus"] = {
   rx_bytes: 2n ** 40n,
   tx_bytes: 2n ** 33n,
 };
+const ProbeReport: Messages["ProbeReport"] = { id: "gate", before: "passed", after: "failed", restored: "not_run" };
+const Quarantined: Messages["Quarantined"] = {
+  desired_digest: digest(73),
+  generation: 9n,
+  cause: "probe.failed",
+  signers: ["ada"],
+  at_unix: 1_800_000_000n,
+};
 const Status: Messages["Status"] = {
   router: "r1",
   incarnation: 1,
@@ -95,6 +103,12 @@ const Status: Messages["Status"] = {
   lkg_inventory: digest(22),
   roster_version: 3,
   revoked: [digest(58)],
+  quarantine: [Quarantined],
+  probation: 9n,
+  outside_digest: digest(59),
+  outside_changed: true,
+  outside_detail: "+ nft inet fw4 {}",
+  reasserted: 2,
 };
 
 /** Named as the messages are. */
@@ -178,6 +192,7 @@ export const samples: Messages = {
     commit: "0123456789abcdef0123456789abcdef01234567",
     note: "add a printer",
     issued_at: 1_800_000_000n,
+    force: true,
   },
   EnrolRequest: {
     token_id: id16,
@@ -208,7 +223,9 @@ export const samples: Messages = {
   OperatorCard,
   PeerStatus,
   Pending,
+  ProbeReport,
   Problem,
+  Quarantined,
   Receipt: {
     network_id: id16,
     router_id: router16,
@@ -238,6 +255,9 @@ export const samples: Messages = {
     signers: ["ada"],
     note: "add a printer",
     commit: "0123456789abcdef0123456789abcdef01234567",
+    probes: [ProbeReport],
+    quarantined: true,
+    outside_digest: digest(60),
   },
   ReportedKey,
   Request: {

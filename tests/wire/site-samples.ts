@@ -55,7 +55,13 @@ const Uplink: Messages["Uplink"] = {
   mtu: 1492,
   dynamic: true,
 };
-const Management: Messages["Management"] = { addresses: ["10.0.0.1"], zones: ["lan"], port: 8022 };
+const Management: Messages["Management"] = {
+  addresses: ["10.0.0.1"],
+  zones: ["lan"],
+  port: 8022,
+  accept_foreign: ["inet fw4"],
+  reassert: true,
+};
 const Address: Messages["Address"] = { interface: "lan0", cidr: "10.0.0.1/24" };
 const Route: Messages["Route"] = { to: "10.9.0.0/16", via: "10.0.0.2", interface: "lan0", metric: 100 };
 const Router: Messages["Router"] = {
