@@ -10,23 +10,25 @@ export type Machine = {
   cut(): void;
 };
 
-export function boot(image: Image, memoryMiB = 1536): Machine {
-  const disk = `file=${image.disk},format=raw,if=virtio,cache=unsafe`;
+export type Hardware = {
+  readonly memoryMiB?: number; // 1536 when absent
+  readonly rootDisk?: readonly string[]; // words for QEMU; a disk that is written, when absent
+  readonly devices?: readonly string[]; // more words for QEMU
+  readonly options?: string; // more of the kernel's command line
+};
+
+/** Starts a machine. Mitigations of processors cost an emulated one much and protect nothing. */
+export function boot(image: Image, hardware: Hardware = {}): Machine {
+  const { memoryMiB = 1536, devices = [], options = "" } = hardware;
+  const disk = hardware.rootDisk ?? ["-drive", `file=${image.disk},format=raw,if=virtio,cache=unsafe`];
   const child = Bun.spawn(
     [
       ...["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
       ...["-m", String(memoryMiB), "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-nic", "none"],
-      ...[
-        "-kernel",
-        image.kernel,
-        "-initrd",
-        image.initramfs,
-        "-append",
-        "console=ttyS0 quiet panic=-1",
-        "-drive",
-        disk,
-      ],
-      ...["-device", "virtio-rng-pci"],
+      ...["-kernel", image.kernel, "-initrd", image.initramfs],
+      ...["-append", `console=ttyS0 quiet panic=-1 mitigations=off ${options}`.trim()],
+      ...disk,
+      ...["-device", "virtio-rng-pci", ...devices],
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
   );
