@@ -1,6 +1,6 @@
 /**
- * `npm run loss -- --seed N --updates M [--only k]`: random re-pushes and one-client changes under traffic that a
- * real router carries between a tunnel, its LAN and the internet: flows that are as old as the run, and flows that
+ * `npm run loss -- --seed N --updates M [--only k]`: random re-pushes, one-client changes and rollbacks under traffic
+ * that a real router carries between a tunnel, its LAN and the internet: flows that are as old as the run, and flows that
  * each packet opens. Lost is what entered the router and did not leave its policy, or what left a host and did not
  * arrive at the other; all of it counted by nft. Of the tunnel only the policy counts: its ends are programs, and what
  * they drop while they wait for a processor says nothing about an update.
@@ -42,10 +42,27 @@ let lost = 0;
 /** Clients that every run starts with, so that a case does the same when it runs alone. */
 const CHANGED = ["bob", "carol", "dave", "erin"];
 
-/** One update: the same again, a client more, or a change of one that is there. */
+/** A change of one client that is tried, taken back, and forgotten by the site. */
+async function tryAndTakeBack(who: string): Promise<void> {
+  const { operator } = stage;
+  editClient(operator.site, who, toggleProfile);
+  const acts = [
+    { words: ["push", "--yes", "--no-confirm"], exit: 8 }, // pending
+    { words: ["rollback"], exit: 0 },
+  ];
+  for (const { words, exit } of acts) {
+    const answer = await operator.ask(...words);
+    if (answer.exit !== exit)
+      throw new Error(`${words.join(" ")}: exit ${answer.exit}: ${answer.stdout}${answer.stderr}`);
+  }
+  editClient(operator.site, who, toggleProfile);
+}
+
+/** One update: the same again, a client more, a change of one that is there, or one that is rolled back. */
 async function update(index: number, random: Random): Promise<void> {
   const { operator } = stage;
-  const [choice, who] = [random(4), CHANGED[random(CHANGED.length)]!];
+  const [choice, who] = [random(5), CHANGED[random(CHANGED.length)]!];
+  if (choice === 4) return tryAndTakeBack(who);
   if (choice === 1) await addClient(stage, `extra${index}`, random(2) === 0 ? "split" : "full");
   if (choice === 2) editClient(operator.site, who, toggleState);
   if (choice === 3) editClient(operator.site, who, toggleProfile);

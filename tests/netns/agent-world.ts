@@ -77,8 +77,15 @@ export type AgentWorld = {
   close(): void;
 };
 
+export type AgentWorldOptions = {
+  readonly site?: Site; // of a solo network when absent
+  readonly state?: string; // state folder, which must not exist yet
+  readonly program?: readonly string[]; // the agent; its sources when absent
+};
+
 /** Boots, enrols over the LAN, and waits until the management address answers. */
-export async function agentWorld(name: string): Promise<AgentWorld> {
+export async function agentWorld(name: string, options: AgentWorldOptions = {}): Promise<AgentWorld> {
+  const site = options.site ?? makeSite();
   const world = await World.create({ name });
   const [router, lan, far] = [await world.space("r"), await world.space("l"), await world.space("u")];
   await world.link(router, "wan0", far, "eth0");
@@ -88,8 +95,7 @@ export async function agentWorld(name: string): Promise<AgentWorld> {
   // What is there before any generation: the address that the operator reaches the new router by.
   await world.address(router, "lan0", "10.0.0.1/24");
   await world.address(router, "wan0", "192.0.2.1/24");
-  const units = new RouterUnits(world, router, [process.execPath, main]);
-  const site = makeSite();
+  const units = new RouterUnits(world, router, options.program ?? [process.execPath, main], options.state);
   writeFileSync(join(units.folder, "r1.token"), tokenText(site.token), { mode: 0o600 });
   await units.install();
   await units.agentCommand("enrol", join(units.folder, "r1.token"));

@@ -168,7 +168,7 @@ function expectUndone(lockedOut: LockOut, cause: string): void {
 }
 
 describe("a gateway that does not exist", () => {
-  test("is undone when the window ends, and the command line says so", async () => {
+  test("A1: is undone when the window ends, and the command line says so", async () => {
     const { living } = await agents;
     expectUndone(living, "confirm.window_expired");
     expect(living.push.exit).toBe(4);
@@ -185,11 +185,11 @@ describe("a gateway that does not exist", () => {
     expectUndone((await agents).killed, "agent.heartbeat_lost");
   });
 
-  test("is undone by the guard when the agent is stopped, and stays undone when it goes on", async () => {
+  test("A3: is undone by the guard when the agent is stopped, and stays undone when it goes on", async () => {
     expectUndone((await agents).stopped, "agent.heartbeat_lost");
   });
 
-  test("is undone when the agent's program is deleted too", async () => {
+  test("A2: is undone by the guard when the agent is killed and its program deleted", async () => {
     expectUndone((await programs).deleted, "agent.heartbeat_lost");
   });
 
@@ -207,7 +207,7 @@ describe("a generation that no honest compile makes", () => {
   test("with an input chain that drops everything", async () =>
     expectUndone((await rules)["default-drop"], "confirm.window_expired"));
 
-  test("with a wrong key on the rescue lane", async () =>
+  test("A9: with a wrong key on the rescue lane", async () =>
     expectUndone((await lane)["wrong-key"], "confirm.window_expired"));
 
   test("without the rescue port, though the session through it was up", async () =>

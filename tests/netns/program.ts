@@ -1,5 +1,5 @@
 /** How tests and demo call the two programs: the finished build, one compiled just now, or the test build. */
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { compile, nativeTarget } from "../../.ci/build.ts";
 import type { Sabotage } from "./sabotage.ts";
@@ -49,28 +49,48 @@ export function agentCopy(program: Program): Program {
   return { agent: [join(folder, "holdfastd"), ...rest], cli: program.cli };
 }
 
-/** Built from the same sources, with `prove` replaced by the one of sabotage.ts in both programs. */
-export async function badProgram(): Promise<Program> {
+/** Built from the same sources, with a module replaced by that file wherever others import it; the folder. */
+async function buildReplaced(entries: readonly string[], module: RegExp, by: string): Promise<string> {
   const folder = temporary();
   const built = await Bun.build({
-    entrypoints: [join(checkout, "agent/main.ts"), join(checkout, "client/main.ts")],
+    entrypoints: entries.map((entry) => join(checkout, entry)),
     outdir: folder,
     target: "bun",
     root: checkout,
+    ignoreDCEAnnotations: true, // calls that a release leaves out
     plugins: [
       {
-        name: "sabotage",
+        name: "replaced",
         setup: (build) => {
-          build.onResolve({ filter: /(^|\/)prove\.ts$/ }, ({ importer }) =>
-            importer.endsWith("/sabotage.ts") ? undefined : { path: join(import.meta.dir, "sabotage.ts") },
-          );
+          build.onResolve({ filter: module }, ({ importer }) => (importer === by ? undefined : { path: by }));
         },
       },
     ],
   });
   if (!built.success) throw new Error(built.logs.join("\n"));
+  return folder;
+}
+
+async function replacedProgram(module: RegExp, by: string): Promise<Program> {
+  const folder = await buildReplaced(["agent/main.ts", "client/main.ts"], module, by);
   const bun = process.execPath;
   return { agent: [bun, join(folder, "agent/main.js")], cli: [bun, join(folder, "client/main.js")] };
+}
+
+/** With `prove` replaced by the one of sabotage.ts in both programs. */
+export const badProgram = (): Promise<Program> =>
+  replacedProgram(/(^|\/)prove\.ts$/, join(import.meta.dir, "sabotage.ts"));
+
+/** With failpoints that obey tests/faults/failpoint.ts. */
+export const failingProgram = (): Promise<Program> =>
+  replacedProgram(/(^|\/)failpoint\.ts$/, join(checkout, "tests/faults/failpoint.ts"));
+
+/** A script of this checkout that walks through failpoints itself, by tests/faults/failpoint-inside.ts. */
+export async function failingScript(entry: string): Promise<string> {
+  const inside = join(checkout, "tests/faults/failpoint-inside.ts");
+  const folder = await buildReplaced([entry], /(^|\/)failpoint\.ts$/, inside);
+  symlinkSync(join(checkout, "agent"), join(folder, "agent"));
+  return join(folder, entry.replace(/\.ts$/, ".js"));
 }
 
 /** Words for the services of an intent: what the test build is to spoil in that generation. */

@@ -42,6 +42,15 @@ export async function restore(router: Router, by = "agent", token = "-"): Promis
 export const result = (router: Router): Map<string, string> =>
   readPairs(readFileSync(join(router.run, "restore.result"), "utf8"));
 
+/** Waits until the last restore said what fits. */
+export async function untilResult(router: Router, fits: (found: Map<string, string>) => boolean): Promise<void> {
+  const limit = performance.now() + 60_000;
+  while (!fits(result(router))) {
+    if (performance.now() > limit) throw new Error(JSON.stringify([...result(router)]));
+    await Bun.sleep(50);
+  }
+}
+
 export const restoreErrors = (router: Router): string => readFileSync(join(router.run, "restore.work/errors"), "utf8");
 
 async function uplink(world: World): Promise<Space> {

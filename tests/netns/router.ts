@@ -173,8 +173,10 @@ export function storeRecord(router: Router, file: "a" | "b", fields: RecordField
   writeFileSync(join(router.state, `record.${file}`), recordText(fields));
 }
 
-/** Everything that a picture is made of, in one process; parts end with a form feed, and a missing one is empty. */
-const PICTURE = `set -e
+/**
+ * The script of a picture, its arguments the devices. Parts end with a form feed, and a missing one is empty.
+ */
+export const PICTURE = `set -e
 ip -o link show; printf '\\f'
 ip -o addr show scope global; printf '\\f'
 sysctl -n net.ipv4.conf.eth0.rp_filter || :; printf '\\f'
@@ -185,11 +187,16 @@ for family in -4 -6; do
 done
 for device; do wg show "$device" dump 2>/dev/null || :; printf '\\f'; done`;
 
-/** Everything that the restore owns, without epoch, counters, handshakes and endpoints. */
+/** The picture of a router in a namespace. */
 export async function picture(router: Router, devices: readonly string[]): Promise<string> {
   const { world, space } = router;
+  return pictureOf(await world.must(space, ["sh", "-c", PICTURE, "sh", ...devices]), devices);
+}
+
+/** Everything that the restore owns, without epoch, counters, handshakes and endpoints, from the script's output. */
+export function pictureOf(output: string, devices: readonly string[]): string {
   const out: string[] = [];
-  const parts = (await world.must(space, ["sh", "-c", PICTURE, "sh", ...devices])).split("\f");
+  const parts = output.split("\f");
   const [links = "", addresses = "", filter = "", table = "", ...rest] = parts;
   const [routing, dumps] = [rest.slice(0, 4), rest.slice(4)];
   for (const line of links.split("\n")) {
@@ -210,8 +217,9 @@ export async function picture(router: Router, devices: readonly string[]): Promi
   out.sort();
   out.push(...routing);
   // nft folds the epoch into the mask that keeps the lower half: (mark & 0x0000ffff) | 0x00030000 has 0x0003ffff.
-  const facts = normalListing(table).replace(/& 0x[0-9a-f]{4}ffff \| 0x/g, "& 0x0000ffff | 0x");
-  out.push(facts.replace(/0x[0-9a-f]{4}0000(\/16)?/g, "EPOCH"));
+  const facts = normalListing(table).replace(/& 0x[0-9a-f]{4}(f|7)fff \| 0x/g, "& 0x0000$1fff | 0x");
+  // The bit below the epoch marks flows that the router itself began.
+  out.push(facts.replace(/0x[0-9a-f]{4}0000(\/16)?/g, "EPOCH").replace(/0x[0-9a-f]{4}8000/g, "EPOCH+8000"));
   return out.join("\n");
 }
 

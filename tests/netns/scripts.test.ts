@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readPairs } from "../../agent/host/files.ts";
-import { DEVICES, openRig, type Rig, RP_FILTER, restore, restoreErrors, result } from "./restore-rig.ts";
+import { DEVICES, openRig, type Rig, RP_FILTER, restore, restoreErrors, result, untilResult } from "./restore-rig.ts";
 import {
   listing,
   liveEpoch,
@@ -263,6 +263,30 @@ both("an interface that is not there stops nothing else", async (rig) => {
   await settled(rig);
 });
 
+both("the guard puts routes back once their interface comes up", async (rig) => {
+  const { world, space, router } = rig;
+  await world.must(space, ["ip", "link", "set", "eth0", "down"]);
+  expect((await restore(router, "boot")).exit).toBe(0);
+  expect(result(router).get("detail")).toContain("waiting for interfaces");
+  const folders = ["--state", router.state, "--run", router.run, "--lib", router.lib, "--backend", "userspace"];
+  const words = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh", join(router.lib, "holdfast-guard"), ...folders];
+  const guard = world.spawn(space, words, { env: { PATH: router.path } });
+  try {
+    await untilResult(router, (found) => found.get("by") === "guard");
+    expect(result(router).get("detail")).toContain("waiting for interfaces");
+    // Up first and its address a moment later, as a network manager does it.
+    await world.must(space, ["ip", "link", "set", "eth0", "up"]);
+    await world.address(space, "eth0", "2001:db8::1/64");
+    await untilResult(router, (found) => found.get("detail")?.includes("waiting") === false);
+    expect(await picture(router, DEVICES)).toBe(rig.wanted);
+    expect(Number(readFileSync(join(router.state, "clock"), "utf8"))).toBeGreaterThan(Date.now() / 1000 - 600);
+  } finally {
+    guard.kill();
+    await guard.exited;
+  }
+  await settled(rig);
+});
+
 both("without an intact ruleset the rescue one is loaded and the rescue lane stays", async (rig) => {
   const { world, space, router, good } = rig;
   for (const copy of ["gen", "gen2"])
@@ -320,7 +344,7 @@ both("boot decides an open trial against itself and says what it chose", async (
 
 both("a restore that is killed anywhere is finished by the next one", async (rig) => {
   const { world, space, router } = rig;
-  for (let cut = 0; cut < 8; cut += 1) {
+  for (let cut = 0; cut < 5; cut += 1) {
     await world.must(space, ["nft", "flush", "ruleset"]);
     await world.must(space, ["ip", "link", "del", "wg0"]);
     await world.must(space, ["ip", "rule", "del", "priority", "1000"]);
@@ -330,7 +354,7 @@ both("a restore that is killed anywhere is finished by the next one", async (rig
       ["/usr/bin/setsid", "-w", join(router.lib, "holdfast-restore"), ...argv, "--backend", "userspace"],
       { env: { PATH: router.path } },
     );
-    await Bun.sleep(15 + cut * 45); // from the fence to the second reading back
+    await Bun.sleep(15 + cut * 70); // from the fence to the second reading back
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {

@@ -31,12 +31,13 @@ export class RouterUnits {
   #agent: Child | undefined;
   #guard: Child | undefined;
 
-  constructor(world: World, space: Space, program: readonly string[]) {
+  /** `state` is made below the units' own folder when it is not named. */
+  constructor(world: World, space: Space, program: readonly string[], state?: string) {
     this.world = world;
     this.space = space;
     this.#program = program;
     this.folder = temporaryFolder("units");
-    this.state = join(this.folder, "state");
+    this.state = state ?? join(this.folder, "state");
     this.run = join(this.folder, "run");
     this.lib = join(this.folder, "root/usr/lib/holdfast");
     this.config = join(this.folder, "holdfastd.yaml");
@@ -58,6 +59,12 @@ export class RouterUnits {
   async boot(): Promise<number> {
     const argv = [join(this.lib, "holdfast-boot"), ...this.#scriptArgs("state", "run")];
     return (await this.world.exec(this.space, argv, { timeoutMs: 60_000 })).exit;
+  }
+
+  /** A boot whose power goes after so many milliseconds: the script and what it started are gone at once. */
+  async brownOut(ms: number): Promise<void> {
+    const boot = [join(this.lib, "holdfast-boot"), ...this.#scriptArgs("state", "run")];
+    await this.world.exec(this.space, ["timeout", "-s", "KILL", String(ms / 1000), ...boot], { timeoutMs: 60_000 });
   }
 
   #spawn(argv: readonly string[], log: string, env: Readonly<Record<string, string>> = {}): Child {
@@ -107,6 +114,11 @@ export class RouterUnits {
     return this.world.must(this.space, [...this.#program, ...words, ...this.folders], { timeoutMs: 30_000 });
   }
 
+  /** What the agent is started as. */
+  get program(): readonly string[] {
+    return this.#program;
+  }
+
   /** Another program for the next start of the agent. */
   useProgram(argv: readonly string[]): void {
     this.#program = argv;
@@ -126,6 +138,11 @@ export class RouterUnits {
   guardBeats(): boolean {
     const beat = Number(readIf(join(this.run, "guard.alive")) ?? "0");
     return Math.abs(bootMs() - beat) <= 3000;
+  }
+
+  /** Resolves with the exit code when the agent ends. */
+  async agentEnded(): Promise<number> {
+    return (await this.#agent?.exited) ?? 0;
   }
 
   signalAgent(signal: NodeJS.Signals): void {
