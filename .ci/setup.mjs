@@ -21,11 +21,13 @@ const TOOLS = {
   ping: "iputils-ping",
 };
 
-/** The other shell that the scripts must run under, an arm64 machine for the arm64 binary, a machine with its own kernel. */
+/** The other shell that the scripts must run under, an arm64 machine for the arm64 binary, a machine with its own kernel, and what it boots from. */
 const TEST_TOOLS = {
   busybox: "busybox",
   "qemu-aarch64": "qemu-user",
   "qemu-system-x86_64": "qemu-system-x86",
+  mke2fs: "e2fsprogs",
+  "/usr/lib/systemd/systemd": "systemd",
   "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1": "libc6-arm64-cross",
 };
 

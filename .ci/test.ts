@@ -28,14 +28,16 @@ const before: readonly Step[] = [
 const campaigns: readonly (readonly [script: string, args: readonly string[]])[] = [
   ["tests/campaigns/determinism.ts", ["--seed", "1", "--cases", "20"]],
   ["tests/campaigns/decode-fuzz.ts", ["--seed", "1", "--cases", "2000"]],
-  ["tests/campaigns/loss.ts", ["--seed", "1", "--cases", "1"]],
+  ["tests/campaigns/loss.ts", ["--seed", "4", "--cases", "1"]],
+  ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
   ["tests/campaigns/vectors.ts", ["--seed", "1", "--vectors", "20"]],
   ["tests/campaigns/bitflip.ts", ["--seed", "1", "--splices", "1000"]],
+  ["tests/campaigns/faults.ts", ["--seed", "1", "--points", "3"]],
   ["bench/main.ts", ["admit", "--clients", "1000"]],
 ];
 
 /** Worlds of namespaces and machines hold one lock and real deadlines; they run last, one file at a time. */
-const isWorld = (path: string): boolean => /^tests\/(netns|vm)\//.test(path);
+const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults)\//.test(path);
 
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
@@ -105,17 +107,17 @@ async function main(): Promise<number> {
   const counts: Count[] = [];
   for (const step of before) counts.push(await runStep(step));
   const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
-  // Two processors, two runs: the command line waits for programs that it starts, the rest computes.
+  // Two processors, two runs of about the same length: what waits for programs that it starts, and what computes.
   const plain = files.filter((file) => !isWorld(file));
-  const isCli = (file: string): boolean => file.startsWith("tests/cli/");
+  const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
   counts.push(
     ...(await Promise.all([
       runTests(
         "tests",
-        plain.filter((file) => !isCli(file)),
+        plain.filter((file) => !startsPrograms(file)),
         120,
       ),
-      runTests("tests-cli", plain.filter(isCli), 120, true),
+      runTests("tests-programs", plain.filter(startsPrograms), 120, true),
     ])),
   );
   for (const file of files.filter(isWorld)) {
