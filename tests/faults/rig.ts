@@ -23,6 +23,7 @@ export type OnTrial = Push & { readonly nonce: Uint8Array };
 
 const NETWORKS = ["home", "lab"] as const;
 const WINDOW_S = 60;
+const UPLOADS_MAX = 8; // agent/host/store-blob.ts
 
 /**
  * One of the two sites. They have no link, address, client or port in common beyond the lanes, so that every step of a
@@ -250,7 +251,8 @@ export class Rig {
   /** Names in the state folder that only a write or a trial on its way may have. */
   leftovers(): readonly string[] {
     const names = readdirSync(this.w.units.state, { recursive: true, encoding: "utf8" });
-    return names.filter((name) => /\.(tmp|new|part)$|^decision\//.test(name));
+    const uploads = names.filter((name) => name.endsWith(".part")); // a client may go on with them
+    return [...names.filter((name) => /\.(tmp|new)$|^decision\//.test(name)), ...uploads.slice(UPLOADS_MAX)];
   }
 
   /** As after a power cut: nothing runs, the run folder and the kernel are empty. */
