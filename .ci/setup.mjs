@@ -27,6 +27,7 @@ const TEST_TOOLS = {
   "qemu-aarch64": "qemu-user",
   "qemu-system-x86_64": "qemu-system-x86",
   mke2fs: "e2fsprogs",
+  pgrep: "procps",
   "/usr/lib/systemd/systemd": "systemd",
   "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1": "libc6-arm64-cross",
 };
