@@ -21,7 +21,7 @@ const TOOLS = {
   ping: "iputils-ping",
 };
 
-/** The other shell that the scripts must run under, an arm64 machine for the arm64 binary, a machine with its own kernel, and what it boots from. */
+/** The other shell that the scripts must run under, an arm64 machine for the arm64 binary, a machine with its own kernel, and the init systems. */
 const TEST_TOOLS = {
   busybox: "busybox",
   "qemu-aarch64": "qemu-user",

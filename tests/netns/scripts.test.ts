@@ -344,7 +344,7 @@ both("boot decides an open trial against itself and says what it chose", async (
 
 both("a restore that is killed anywhere is finished by the next one", async (rig) => {
   const { world, space, router } = rig;
-  for (let cut = 0; cut < 5; cut += 1) {
+  for (let cut = 0; cut < 8; cut += 1) {
     await world.must(space, ["nft", "flush", "ruleset"]);
     await world.must(space, ["ip", "link", "del", "wg0"]);
     await world.must(space, ["ip", "rule", "del", "priority", "1000"]);
@@ -354,7 +354,7 @@ both("a restore that is killed anywhere is finished by the next one", async (rig
       ["/usr/bin/setsid", "-w", join(router.lib, "holdfast-restore"), ...argv, "--backend", "userspace"],
       { env: { PATH: router.path } },
     );
-    await Bun.sleep(15 + cut * 70); // from the fence to the second reading back
+    await Bun.sleep(15 + cut * 45); // from the fence to the second reading back
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
