@@ -39,7 +39,11 @@ const campaigns: readonly (readonly [script: string, args: readonly string[]])[]
 /** Worlds of namespaces and machines hold one lock and real deadlines; they run last, one file at a time. */
 const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults)\//.test(path);
 
-const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+/** Time of the wall and of the processors, the latter of a child that has ended and of all that it waited for. */
+function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigint | number } } | undefined }): string {
+  const cpu = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6;
+  return `${((performance.now() - since) / 1000).toFixed(1)} s, ${cpu.toFixed(0)} s of a processor`;
+}
 
 async function runStep(step: Step): Promise<Count> {
   const started = performance.now();
@@ -54,7 +58,7 @@ async function runStep(step: Step): Promise<Count> {
   }
   const child = Bun.spawn([...step.command], { cwd: root, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
   const code = await child.exited;
-  console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name} (${seconds(started)})`);
+  console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name} (${times(started, child)})`);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
@@ -99,7 +103,7 @@ async function runTests(name: string, files: readonly string[], timeoutS: number
   if (aside) process.stdout.write(`== ${name}\n${said}`);
   const count = judgeRun(files, existsSync(report) ? readFileSync(report, "utf8") : "", code);
   for (const line of count.why) console.log(`FAIL ${line}`);
-  console.log(`${count.failed === 0 ? "ok  " : "FAIL"} ${name}: ${count.passed} passed (${seconds(started)})`);
+  console.log(`${count.failed === 0 ? "ok  " : "FAIL"} ${name}: ${count.passed} passed (${times(started, child)})`);
   return count;
 }
 
