@@ -12,6 +12,7 @@ import { NO_DIGEST } from "./journal.ts";
 import type { OutsideReport } from "./outside.ts";
 import { hexBytes } from "./standing.ts";
 import { lanesOf } from "./trial-receipt.ts";
+import type { Work } from "./work.ts";
 
 /** Peers of one answer, those that were heard last first. About 200 B each. */
 const PEERS_MAX = 20_000;
@@ -35,6 +36,9 @@ function peersOf(desired: Desired, seen: Observed, nowUnixS: number): Status["pe
     .slice(0, PEERS_MAX);
 }
 
+const isLogged = ({ journal }: Agent, { directive }: Work): boolean =>
+  journal.newest(directive.digest, "trial") !== undefined;
+
 function pendingOf(agent: Agent): Status["pending"] {
   const state = agent.runner.state();
   const work = agent.current();
@@ -46,8 +50,8 @@ function pendingOf(agent: Agent): Status["pending"] {
     generation: work.named.generation,
     remaining_ms: BigInt(Math.max(0, Math.floor(endMs - nowMs))),
     author: work.holders[0] ?? "",
-    // Only a trial that stands can be confirmed.
-    nonce: state.name === "trial" ? hexBytes(work.trial.token) : new Uint8Array(),
+    // Only a trial that stands and is in the log can be confirmed: nobody learns of it before its receipt is safe.
+    nonce: state.name === "trial" && isLogged(agent, work) ? hexBytes(work.trial.token) : new Uint8Array(),
   };
 }
 

@@ -117,6 +117,26 @@ describe("a beacon", () => {
   });
 });
 
+describe("what is told of a trial", () => {
+  test("is its nonce only once its receipt is in the log", async () => {
+    const place = await newPlace();
+    const told: string[] = [];
+    let asking = false;
+    // The receipt is being written: the state is told to anybody who asks, and nobody can confirm it yet.
+    place.machine.beforeCounters = async () => {
+      if (asking) return;
+      asking = true;
+      const { pending } = await place.session.status();
+      told.push(`${place.desk.agent.runner.state().name} ${pending?.nonce.length}`);
+      asking = false;
+    };
+    const { nonce } = await begin(place, await signedBy(place, bundleOf(), {}));
+    expect(told).toContain("trial 0");
+    expect(nonce).toHaveLength(32);
+    place.close();
+  });
+});
+
 describe("what was said before", () => {
   test("is refused after a reboot: a challenge, a beacon, and the nonce of a trial", async () => {
     const place = await newPlace();

@@ -111,6 +111,8 @@ export class Machine {
   uplinks: readonly Uplink[] = [];
   /** What other programs did. */
   others: OutsideSeen = nobodyElse;
+  /** Called before the counters of the lanes are read, as for every receipt. */
+  beforeCounters: () => Promise<void> = async () => {};
   #boot = randomBytes(16);
   #startMs = 0;
   #armed: string | undefined;
@@ -189,7 +191,10 @@ export class Machine {
         act(this.kernel, step, this.#listing);
         return done(undefined);
       },
-      counters: async () => [],
+      counters: async () => {
+        await this.beforeCounters();
+        return [];
+      },
     };
   }
 

@@ -1,6 +1,7 @@
 /** Generations pushed to an agent on a machine in memory: begun, confirmed over a lane, ended. */
 import type { SignKeys } from "../../agent/core/crypto.ts";
 import { type Opened, signStatement } from "../../agent/core/dsse.ts";
+import type { State } from "../../agent/core/lifecycle.ts";
 import type { Path } from "../../agent/paths.ts";
 import { toBase64 } from "../../schemas/digest.ts";
 import type { Directive } from "../../schemas/directive.ts";
@@ -38,13 +39,20 @@ export async function signedBy(
   return keys.length === 0 ? opened : signStatement(crypto, "directive", opened.message, keys);
 }
 
-const waitFor = (place: Place, ...names: readonly string[]): Promise<void> => {
-  const { agent, parts } = place.desk;
-  return agent.runner.until((state) => names.includes(state.name), parts.host.clock.bootMs() + 10_000);
-};
+const waitFor = ({ desk: { agent, parts } }: Place, wish: (state: State) => boolean): Promise<void> =>
+  agent.runner.until(wish, parts.host.clock.bootMs() + 10_000);
 
 /** Waits until the agent has nothing on its way. */
-export const settled = (place: Place): Promise<void> => waitFor(place, "idle");
+export const settled = (place: Place): Promise<void> => waitFor(place, ({ name }) => name === "idle");
+
+/** Waits until that trial stands and is in the log, or the agent has nothing on its way. */
+const standing = (place: Place, { digest }: Opened<"directive">): Promise<void> => {
+  const { journal } = place.desk.agent;
+  return waitFor(
+    place,
+    ({ name }) => name === "idle" || (name === "trial" && journal.newest(digest, "trial") !== undefined),
+  );
+};
 
 /** Submits; the answer, and the nonce of the trial once it stands. */
 export async function begin(
@@ -54,7 +62,7 @@ export async function begin(
 ): Promise<{ readonly answer: Answer; readonly nonce: Uint8Array }> {
   const answer = await place.session.submit(directive, trust);
   if (answer.code !== "" || answer.receipt.length > 0) return { answer, nonce: new Uint8Array() };
-  await waitFor(place, "trial", "idle");
+  await standing(place, directive);
   const nonce = (await place.session.status()).pending?.nonce;
   if (nonce === undefined) throw new Error(`no trial: ${Bun.inspect((await place.session.receipts()).at(-1))}`);
   return { answer, nonce };

@@ -1,5 +1,4 @@
 /** Trials of the real agent: begun, looked at, ended, by an operator who speaks the wire himself. */
-import { toHex } from "../../schemas/digest.ts";
 import type { Receipt, Status } from "../../schemas/report.ts";
 import { receiptOf, type Session } from "../agent/operator.ts";
 import type { AgentWorld } from "./agent-world.ts";
@@ -40,9 +39,6 @@ export async function beginTrial(
     const last = (await session.receipts(status.log_index)).at(-1);
     throw new Error(`no trial: ${last?.outcome} ${last?.cause} ${JSON.stringify(last?.problems)}`);
   }
-  // The state is told before its receipt is in the log: who counts receipts from here on would count this one too.
-  const begun = (one: Receipt): boolean => toHex(one.directive_digest) === toHex(made.opened.digest);
-  await w.units.untilReceipt((one) => one.outcome === "trial" && begun(one), 30_000);
   return { ...made, nonce: status.pending.nonce };
 }
 
