@@ -1,11 +1,12 @@
 /**
  * The log: signed receipts, numbered from 1, each naming the one before. One entry per directive and outcome, however
- * often it is asked for. A receipt that was written but not yet counted when the agent died is counted at the next start.
+ * often it is asked for. A receipt that was written but not yet counted when the agent died is counted at the next start;
+ * what a disk made of one is set aside.
  */
 import { equalBytes, toHex } from "../schemas/digest.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Outcome, Receipt } from "../schemas/report.ts";
-import { type Opened, openStatement, signStatement } from "./core/dsse.ts";
+import { type Opened, openStatement, signStatement, soleSigner } from "./core/dsse.ts";
 import type { Parts } from "./ports.ts";
 import { hexBytes, type Standing } from "./standing.ts";
 
@@ -35,7 +36,7 @@ export type Journal = {
   page(from: bigint, limit: number): readonly Uint8Array[];
   /** Statement digest of entry `index`; zeros for 0. */
   digestAt(index: bigint): Uint8Array | undefined;
-  /** Counts what an interrupted append left. */
+  /** Counts what an interrupted append left, and sets aside what is no next entry of this log. */
   adopt(): void;
 };
 
@@ -75,6 +76,19 @@ function complete({ host }: Parts, standing: Standing, entry: Entry, index: bigi
     outside_digest: new Uint8Array(),
     ...entry,
   };
+}
+
+/** Entry `index` of this router's log, signed by it; undefined for anything else. */
+export function openReceipt(
+  { crypto }: Pick<Parts, "crypto">,
+  signKey: Uint8Array,
+  index: number,
+  bytes: Uint8Array,
+): Opened<"receipt"> | undefined {
+  const opened = openStatement(crypto, "receipt", bytes);
+  if (!opened.ok || opened.value.message.index !== BigInt(index)) return undefined;
+  const signer = soleSigner(opened.value);
+  return signer.ok && equalBytes(signer.value, signKey) ? opened.value : undefined;
 }
 
 export function createJournal(parts: Parts, standing: Standing): Journal {
@@ -144,14 +158,19 @@ export function createJournal(parts: Parts, standing: Standing): Journal {
       return index > BigInt(store.record().logIndex) ? undefined : read(Number(index))?.digest;
     },
     adopt() {
-      const index = store.record().logIndex + 1;
-      const bytes = store.document("receipt", index);
-      if (bytes === undefined) return;
-      const found = openStatement(crypto, "receipt", bytes);
-      if (!found.ok || !equalBytes(found.value.message.prev, head())) {
-        throw new Error(`log entry ${index} is not the next one of this log`);
+      for (;;) {
+        const index = store.record().logIndex + 1;
+        const bytes = store.document("receipt", index);
+        if (bytes === undefined) return;
+        const found = openReceipt(parts, standing.self().sign.publicKey, index, bytes);
+        if (found !== undefined && equalBytes(found.message.prev, head())) {
+          standing.update({ logIndex: index, logHead: toHex(found.digest) });
+          continue;
+        }
+        // The record does not count it and nobody was told of it. In its place it would stand in the way of all others.
+        store.setDocumentAside("receipt", index);
+        host.log("receipt.damaged", { index });
       }
-      standing.update({ logIndex: index, logHead: toHex(found.value.digest) });
     },
   };
   return journal;

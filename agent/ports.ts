@@ -151,6 +151,8 @@ export type Store = {
   documentNumbers(kind: DocumentKind): readonly number[];
   document(kind: DocumentKind, number: number): Uint8Array | undefined;
   dropDocument(kind: "self-revoke", number: number): void;
+  /** Out of the way of the next one of that number, with `.damaged` behind its name; it is looked at by people only. */
+  setDocumentAside(kind: "receipt", number: number): void;
 
   putDirective(digest: string, envelope: Uint8Array): void;
   directive(digest: string): Uint8Array | undefined;

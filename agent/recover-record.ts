@@ -9,7 +9,7 @@ import { type Opened, openStatement } from "./core/dsse.ts";
 import { EPOCH_MAX } from "./core/epoch.ts";
 import { emptyRecord, type RecordedGeneration, type StateRecord } from "./core/record.ts";
 import { acceptRoot, acceptRoster } from "./core/trust.ts";
-import { NO_DIGEST } from "./journal.ts";
+import { NO_DIGEST, openReceipt } from "./journal.ts";
 import { quorumField } from "./past.ts";
 import type { Parts } from "./ports.ts";
 
@@ -26,18 +26,21 @@ function newestTrust({ store, crypto }: Parts): Pick<StateRecord, "root" | "rost
   return undefined;
 }
 
-/** The log from its first entry, as far as it chains and is signed by this router. */
-function readLog({ store, crypto }: Parts, signKey: Uint8Array): readonly Opened<"receipt">[] {
+/**
+ * The log up to its newest entry that is signed by this router. An entry that is damaged leaves a gap, which ends the
+ * log for nobody who has seen what came after it; one that the next entry does not name is not of this log.
+ */
+function readLog(parts: Parts, signKey: Uint8Array): readonly Opened<"receipt">[] {
+  const { store } = parts;
   const log: Opened<"receipt">[] = [];
-  for (let index = 1; ; index += 1) {
-    const bytes = store.document("receipt", index);
-    const opened = bytes === undefined ? undefined : openStatement(crypto, "receipt", bytes);
-    if (opened === undefined || !opened.ok) return log;
-    const { signers, message } = opened.value;
-    const ours = signers.length === 1 && equalBytes(signers[0] ?? NO_DIGEST, signKey);
-    if (!ours || !equalBytes(message.prev, log.at(-1)?.digest ?? NO_DIGEST)) return log;
-    log.push(opened.value);
+  for (const index of store.documentNumbers("receipt").toReversed()) {
+    const found = openReceipt(parts, signKey, index, store.document("receipt", index) ?? NO_DIGEST);
+    if (found === undefined) continue;
+    const next = log.at(-1)?.message;
+    if (next?.index === found.message.index + 1n && !equalBytes(next.prev, found.digest)) continue;
+    log.push(found);
   }
+  return log.reverse();
 }
 
 /** The generation that was kept last: told so in the log, or confirmed by a token whose receipt was not yet written. */
@@ -101,7 +104,7 @@ export async function rebuildRecord(agent: Agent): Promise<void> {
     generation: [...burnt, ...log.map(({ message }) => message.generation)].reduce((a, b) => (a > b ? a : b), 0n),
     lkg,
     lkgEpoch: 1 + (random % EPOCH_MAX),
-    logIndex: log.length,
+    logIndex: Number(log.at(-1)?.message.index ?? 0n),
     logHead: log.length === 0 ? "" : toHex(log.at(-1)?.digest ?? NO_DIGEST),
     ...signedLast(agent, log),
   });

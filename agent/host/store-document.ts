@@ -1,5 +1,5 @@
 /** Signed documents by number or digest, write-once, and the private files of the enrolment. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes } from "../../schemas/digest.ts";
 import type { DocumentKind, EnrolmentFile, Seeds } from "../ports.ts";
@@ -24,6 +24,7 @@ export type Documents = {
   numbers(kind: DocumentKind): readonly number[];
   read(kind: DocumentKind, number: number): Uint8Array | undefined;
   drop(kind: DocumentKind, number: number): void;
+  setAside(kind: DocumentKind, number: number): void;
   putDirective(digest: string, envelope: Uint8Array): void;
   directive(digest: string): Uint8Array | undefined;
   directives(): readonly string[];
@@ -88,6 +89,13 @@ export function openDocuments(state: string): Documents {
       /* @__PURE__ */ failpoint("remove", file);
       rmSync(file, { force: true });
       /* @__PURE__ */ failpoint("removed", file);
+      syncFolder(join(state, places[kind].folder));
+    },
+    setAside(kind, number) {
+      const file = path(kind, number);
+      /* @__PURE__ */ failpoint("rename", file);
+      renameSync(file, `${file}.damaged`);
+      /* @__PURE__ */ failpoint("renamed", file);
       syncFolder(join(state, places[kind].folder));
     },
     putDirective: (digest, envelope) => put(directivePath(digest), envelope),

@@ -45,6 +45,7 @@ export function openStore(folders: { readonly state: string; readonly run: strin
     documentNumbers: documents.numbers,
     document: documents.read,
     dropDocument: documents.drop,
+    setDocumentAside: documents.setAside,
     putDirective: documents.putDirective,
     directive: documents.directive,
     directives: documents.directives,
