@@ -1,6 +1,10 @@
 /**
  * The state record as text, read by the agent and by sh with one rule: of two files, the valid one with the higher
  * counter. Lines of key=value in a fixed order, closed by the SHA-256 of every byte before that line.
+ *
+ * Versions: a release may add lines after the known ones, and must do without them, since the release before drops them
+ * when it writes. The number of the format changes only when the meaning of a known line does; a record of another
+ * format counts as damaged, so the router boots the rescue ruleset and its agent finds its place in its log.
  */
 import { sha256Hex } from "../../schemas/digest.ts";
 
@@ -41,6 +45,11 @@ const KEYS = [
   ...["trial", "trial_manifest", "trial_generation", "trial_directive", "trial_epoch", "trial_token"],
   ...["trial_deadline_ms", "trial_boot", "log_index", "log_head", "quorum"],
 ] as const;
+
+/** Lines of a record at most; the script reads no more either. */
+const LINES_MAX = 64;
+/** What a later release may have to say. */
+const LATER = /^[a-z][a-z0-9_]*=[ -~]*$/;
 
 const orDash = (text: string): string => (text === "" ? "-" : text);
 
@@ -116,12 +125,14 @@ function trialOf(words: Words): RecordedTrial | null {
   };
 }
 
-/** Reads a record; undefined when a byte of it is not as recordText would write it. */
+/** Reads a record; undefined when a byte of it is not as recordText, of this release or a later one, would write it. */
 export function parseRecord(text: string): StateRecord | undefined {
   const lines = text.split("\n");
-  if (lines.length !== KEYS.length + 2 || lines.at(-1) !== "") return undefined;
-  const body = `${lines.slice(0, KEYS.length).join("\n")}\n`;
-  if (lines[KEYS.length] !== `sha256=${sha256Hex(body)}`) return undefined;
+  if (lines.pop() !== "" || lines.length > LINES_MAX) return undefined;
+  const sum = lines.pop();
+  const later = lines.slice(KEYS.length);
+  if (lines.length < KEYS.length || !later.every((line) => LATER.test(line))) return undefined;
+  if (sum !== `sha256=${sha256Hex(`${lines.join("\n")}\n`)}`) return undefined;
   const words = new Map<string, string>();
   for (const [i, key] of KEYS.entries()) {
     const line = lines[i]!;

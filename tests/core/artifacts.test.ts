@@ -95,6 +95,12 @@ const full: StateRecord = {
   quorum: "c".repeat(64),
 };
 
+/** The record as a release would write it that has these lines to say more. */
+function withLines(record: StateRecord, lines: readonly string[]): string {
+  const body = `${recordText(record).replace(/sha256=.*\n/, "")}${lines.map((line) => `${line}\n`).join("")}`;
+  return `${body}sha256=${sha256Hex(body)}\n`;
+}
+
 describe("the state record", () => {
   test("comes back as it was written", () => {
     for (const record of [full, emptyRecord, { ...full, trial: null }, { ...full, lkg: null }]) {
@@ -141,6 +147,14 @@ describe("the state record", () => {
     expect(() => recordText({ ...full, root: "x" })).toThrow("not a record");
   });
 
+  test("of a later release is read without what that has to say more; of another format it is none", () => {
+    const later = (...lines: readonly string[]): string => withLines(full, lines);
+    expect(parseRecord(later("lane_order=wg rescue", "x9="))).toEqual(full);
+    expect(parseRecord(later(...Array.from({ length: 41 }, (_, i) => `later_${i}=`)))).toEqual(full);
+    for (const lines of [["later"], ["Later=1"], ["later=\t"], [""], Array.from({ length: 42 }, (_, i) => `x${i}=`)])
+      expect(`${lines} ${parseRecord(later(...lines))}`).toBe(`${lines} undefined`);
+  });
+
   test("is chosen by validity, then by counter", () => {
     const [old, young] = [recordText(full), recordText({ ...full, counter: 42 })];
     expect(chooseRecord(old, young)).toMatchObject({ file: "b", record: { counter: 42 } });
@@ -176,5 +190,15 @@ describe("the state record", () => {
     expect(read(undefined, recordText(full))).toBe(words(full));
     expect(read(recordText(full).slice(0, -1), undefined)).toBe("none");
     expect(read(recordText(emptyRecord), undefined)).toBe(words(emptyRecord));
+    // Of the release after this one, as long as it is no longer than both read.
+    for (const count of [1, 41, 42]) {
+      const text = withLines(
+        young,
+        Array.from({ length: count }, (_, i) => `later_${i}=a b`),
+      );
+      const chosen = chooseRecord(recordText(full), text)!.record;
+      expect(read(recordText(full), text)).toBe(words(chosen));
+      expect(chosen.counter).toBe(count === 42 ? 41 : 42);
+    }
   });
 });

@@ -26,6 +26,9 @@ const power = (...titles: readonly string[]): readonly Place[] =>
 const death = (...titles: readonly string[]): readonly Place[] =>
   titles.map((title) => ({ file: "tests/faults/faults.test.ts", title }));
 
+const inMemory = (file: string, ...titles: readonly string[]): readonly Place[] =>
+  titles.map((title) => ({ file: `tests/${file}.test.ts`, title }));
+
 const HOST_CLOCK = "In a machine of its own only: the host's clock is never moved.";
 
 export const scenarios: readonly Scenario[] = [
@@ -140,6 +143,7 @@ export const scenarios: readonly Scenario[] = [
     promise: "One damaged copy is no loss; two leave the rescue ruleset, which lets the operator in and says why.",
     shown: [
       ...netns("agent-death", "with both records damaged, it finds its place in its own log"),
+      ...inMemory("agent/log-damage", "an entry in the middle: the log goes on after the newest one"),
       ...power(
         "a cut between token and record: the confirmed generation is booted from its second copy, whatever the date",
         "both copies of the kept generation are lost: the rescue ruleset lets the operator in, who pushes again",
@@ -240,7 +244,15 @@ export const scenarios: readonly Scenario[] = [
   {
     id: "A25",
     promise: "A new agent in a trial undoes it and restores what an older or newer one wrote; and the soak holds.",
-    shown: [soak, ...netns("agent-death", "killed and started at once, the new agent undoes it itself")],
+    shown: [
+      soak,
+      ...netns("agent-death", "killed and started at once, the new agent undoes it itself"),
+      ...inMemory(
+        "core/artifacts",
+        "of a later release is read without what that has to say more; of another format it is none",
+        "is chosen and read the same by the scripts",
+      ),
+    ],
     limits: "There is no upgrade request to refuse: an upgrade is a restart with another program, and ends the trial.",
   },
 ];
