@@ -36,8 +36,10 @@ const campaigns: readonly (readonly [script: string, args: readonly string[]])[]
   ["bench/main.ts", ["admit", "--clients", "1000"]],
 ];
 
-/** Worlds of namespaces and machines hold one lock and real deadlines; they run last, one file at a time. */
+/** Worlds of namespaces and machines hold one lock and real deadlines; they run one file at a time. */
 const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults)\//.test(path);
+/** A machine without KVM takes both processors. */
+const isMachine = (path: string): boolean => path.startsWith("tests/vm/");
 
 /** Time of the wall and of the processors, the latter of a child that has ended and of all that it waited for. */
 function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigint | number } } | undefined }): string {
@@ -85,22 +87,35 @@ export function judgeRun(files: readonly string[], xml: string, exitCode: number
   return { passed: report.passed, failed: report.failed + why.length, skipped: report.skipped, why };
 }
 
-/** `aside`: what it says is shown when it is over, since another run speaks meanwhile. */
-async function runTests(name: string, files: readonly string[], timeoutS: number, aside = false): Promise<Count> {
+/** How a run of bun:test is started. */
+type Manner = {
+  readonly timeoutS: number;
+  readonly aside?: boolean; // what it says is shown when it is over, since another run speaks meanwhile
+  readonly gives?: boolean; // gives way to everything else on this machine
+};
+
+async function runTests(name: string, files: readonly string[], manner: Manner): Promise<Count> {
+  const { timeoutS, aside = false, gives = false } = manner;
   const started = performance.now();
   const report = join(root, "out", `junit-${name}.xml`);
   mkdirSync(join(root, "out"), { recursive: true });
   rmSync(report, { force: true });
-  console.log(`== ${name}: ${files.length} files${aside ? ", at the same time" : ""}`);
+  console.log(`== ${name}: ${files.length} files${aside ? ", told when it is over" : ""}`);
   const options = [`--timeout=${timeoutS * 1000}`, "--reporter=junit", `--reporter-outfile=${report}`];
-  const command = [bun, "test", ...options, ...files.map((file) => `./${file}`)];
-  const child = Bun.spawn(aside ? ["sh", "-c", 'exec "$@" 2>&1', "sh", ...command] : command, {
-    ...{ cwd: root, stdin: "ignore" as const, stderr: "inherit" as const },
-    stdout: aside ? "pipe" : "inherit",
+  const command = [
+    ...(gives ? ["nice", "-n", "10"] : []),
+    bun,
+    "test",
+    ...options,
+    ...files.map((file) => `./${file}`),
+  ];
+  // Into a file: whatever a test leaves running may hold a pipe open for ever.
+  const said = join(root, "out", `said-${name}.txt`);
+  const child = Bun.spawn(aside ? ["sh", "-c", 'exec >"$0" "$@" 2>&1', said, ...command] : command, {
+    ...{ cwd: root, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
-  const said = child.stdout === undefined ? "" : await new Response(child.stdout).text();
   const code = await child.exited;
-  if (aside) process.stdout.write(`== ${name}\n${said}`);
+  if (aside) process.stdout.write(`== ${name}\n${readFileSync(said, "utf8")}`);
   const count = judgeRun(files, existsSync(report) ? readFileSync(report, "utf8") : "", code);
   for (const line of count.why) console.log(`FAIL ${line}`);
   console.log(`${count.failed === 0 ? "ok  " : "FAIL"} ${name}: ${count.passed} passed (${times(started, child)})`);
@@ -111,22 +126,29 @@ async function main(): Promise<number> {
   const counts: Count[] = [];
   for (const step of before) counts.push(await runStep(step));
   const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
-  // Two processors, two runs of about the same length: what waits for programs that it starts, and what computes.
   const plain = files.filter((file) => !isWorld(file));
   const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
-  counts.push(
-    ...(await Promise.all([
-      runTests(
+  const worlds = async (some: readonly string[], aside: boolean): Promise<void> => {
+    for (const file of some) {
+      const name = file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-");
+      counts.push(await runTests(name, [file], { timeoutS: 900, aside }));
+    }
+  };
+  // Two processors: namespaces mostly wait for deadlines, which must not wait for what computes.
+  const computed = async (): Promise<void> => {
+    const manner = { timeoutS: 120, aside: true, gives: true };
+    counts.push(
+      await runTests(
         "tests",
         plain.filter((file) => !startsPrograms(file)),
-        120,
+        manner,
       ),
-      runTests("tests-programs", plain.filter(startsPrograms), 120, true),
-    ])),
-  );
-  for (const file of files.filter(isWorld)) {
-    counts.push(await runTests(file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-"), [file], 900));
-  }
+    );
+    counts.push(await runTests("tests-programs", plain.filter(startsPrograms), manner));
+  };
+  const spaces = files.filter((file) => isWorld(file) && !isMachine(file));
+  await Promise.all([worlds(spaces, true), computed()]);
+  await worlds(files.filter(isMachine), false);
   for (const [script, args] of campaigns) {
     counts.push(await runStep({ name: `campaign ${script} ${args.join(" ")}`, command: [bun, script, ...args] }));
   }

@@ -1,7 +1,8 @@
 /**
  * `npm run vm -- --seed N --scenarios M`: power cuts of a recorded life, through apply, confirm and rollback. All cuts
  * are collapsed to what they leave in the state folder; scenario k boots the k-th of these in a seeded order and holds
- * the router to it; past the last of them the power is cut once more, somewhere on the way up. Another run records another life, so `--only k` finds the like of a case and not the same bytes;
+ * the router to it; past the last of them the power is cut once more, somewhere on the way up. Every fifth scenario is of
+ * another kind: a disk whose writes begin to fail, a router on which nothing runs any more, one that comes back in 1970. Another run records another life, so `--only k` finds the like of a case and not the same bytes;
  * the disk of a case that missed is kept in out/vm.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,13 +10,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../.ci/stale.ts";
 import { takeLock } from "../netns/lock.ts";
+import { type Failure, pushOnFailingDisk } from "../vm/failing-disk.ts";
+import { tunnelAfter1970 } from "../vm/no-clock.ts";
 import { type Recording, record } from "../vm/recording.ts";
 import { buildRouterImage } from "../vm/router-image.ts";
 import { RouterMachine } from "../vm/router-machine.ts";
 import { readState, type StateFolder, writeDisk } from "../vm/state-disk.ts";
 import { judge, keptOn } from "../vm/verdict.ts";
+import { resetInTrial } from "../vm/watchdog.ts";
 import { type Cut, cutsOf, readWriteLog } from "../vm/write-log.ts";
-import { type Campaign, randomOf, readOptions, runCampaign } from "./campaign.ts";
+import { type Campaign, type Random, randomOf, readOptions, runCampaign } from "./campaign.ts";
 
 type Case = { readonly cut: Cut; readonly state: StateFolder; readonly path: string };
 
@@ -71,6 +75,26 @@ async function cutAgain(disk: string, random: (below: number) => number): Promis
   return left;
 }
 
+const tell = (what: string): void => console.error(`vm: ${what}`);
+
+async function onFailingDisk(failure: Failure): Promise<void> {
+  const words = `${failure.count} writes fail after ${failure.first}`;
+  try {
+    tell(`${words}: the push is ${await pushOnFailingDisk(recording, folder, failure)}`);
+  } catch (error) {
+    throw new Error(`${words}: ${(error as Error).message}`);
+  }
+}
+
+/** What a power cut cannot show, in turns: every fifth scenario is one of these. */
+const OTHER_EVERY = 5;
+const others: readonly ((random: Random) => Promise<void>)[] = [
+  (random) => onFailingDisk({ first: 60 + random(200), count: 1 + random(20) }),
+  () => resetInTrial(recording, folder),
+  (random) => onFailingDisk({ first: 20 + random(240), count: 400 }),
+  async () => tell(`without a clock the tunnel was up after ${await tunnelAfter1970(recording, folder)} s`),
+];
+
 let recording: Recording;
 let cases: readonly Case[] = [];
 let folder = "";
@@ -99,8 +123,13 @@ const campaign: Campaign = {
     return close;
   },
   async one({ index, random }) {
-    const again = index >= cases.length;
-    const found = cases[index % cases.length];
+    if (index % OTHER_EVERY === OTHER_EVERY - 1) {
+      await others[Math.floor(index / OTHER_EVERY) % others.length]!(random);
+      return { good: 1 };
+    }
+    const nth = index - Math.floor(index / OTHER_EVERY);
+    const again = nth >= cases.length;
+    const found = cases[nth % cases.length];
     if (found === undefined) throw new Error("no cut left anything");
     const first = join(folder, "cut");
     writeDisk(recording.below, found.cut.overlay, first);

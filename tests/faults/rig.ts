@@ -22,23 +22,28 @@ export type Push = { readonly opened: Opened<"directive">; readonly desired: Des
 export type OnTrial = Push & { readonly nonce: Uint8Array };
 
 const NETWORKS = ["home", "lab"] as const;
+/** The network of both sites, whose only client has another key in each: peers come and go on a device that stays. */
+const SHARED = "both";
 const WINDOW_S = 60;
 const UPLOADS_MAX = 8; // agent/host/store-blob.ts
 
 /**
- * One of the two sites. They have no link, address, client or port in common beyond the lanes, so that every step of a
- * plan comes in every push; the preshared key is new each time.
+ * One of the two sites. They have no link, address, client or port in common beyond the lanes and one device, so that
+ * every step of a plan comes in every push; the preshared key is new each time.
  */
 function bundleOf(one: 0 | 1, psk: Uint8Array) {
   const id = NETWORKS[one];
   const endpoint = `vpn.example.net:${51820 + one}`;
   const intent = intentOf({
-    networks: [{ id, router: "r1", port: 51820 + one, endpoint, subnets: [`10.99.${one}.0/24`] }],
+    networks: [
+      { id, router: "r1", port: 51820 + one, endpoint, subnets: [`10.99.${one}.0/24`] },
+      { id: SHARED, router: "r1", port: 51822, endpoint: "vpn.example.net:51822", subnets: ["10.99.2.0/24"] },
+    ],
     zones: [
       { id: "wan", router: "r1", kind: "uplink", interfaces: ["wan0"] },
       { id: "lan", router: "r1", kind: "management", interfaces: ["lan0"], subnets: ["10.0.0.0/22"] },
     ],
-    constraints: [{ network: id, profiles: ["split"] }],
+    constraints: [id, SHARED].map((network) => ({ network, profiles: ["split"] })),
     routers: [
       {
         id: "r1",
@@ -52,13 +57,16 @@ function bundleOf(one: 0 | 1, psk: Uint8Array) {
     ],
     confirm: { window_s: WINDOW_S, cap_s: 2 * WINDOW_S },
   });
-  const key = toBase64(crypto.boxKeys(new Uint8Array(32).fill(one + 1)).publicKey);
-  const inventory = inventoryOf([{ id: "phone", key, address: `10.99.${one}.2`, psk: pskCommitment(psk) }]);
-  const grants = inventory.clients.map((client) => ({
+  const key = (of: number) => toBase64(crypto.boxKeys(new Uint8Array(32).fill(of)).publicKey);
+  const inventory = inventoryOf([
+    { id: "phone", key: key(1 + one), address: `10.99.${one}.2`, psk: pskCommitment(psk) },
+    { id: "tablet", key: key(3 + one), address: "10.99.2.2" },
+  ]);
+  const clients = inventory.clients.map((client) => ({
     ...client,
-    grants: client.grants.map((grant) => ({ ...grant, network: id })),
+    grants: client.grants.map((grant) => ({ ...grant, network: client.id === "phone" ? id : SHARED })),
   }));
-  return { intent, inventory: { ...inventory, clients: grants }, networks: [id] };
+  return { intent, inventory: { ...inventory, clients }, networks: [id, SHARED] };
 }
 
 /** Everything of ours in the kernel goes, and what the distribution's own network configuration sets comes back. */
@@ -97,7 +105,7 @@ export class Rig {
     const options = { state: join(folder, "state"), run: join(folder, "run"), lib: scripts };
     const host = await remoteHost(w.world, w.router, { ...options, backend: "userspace" });
     const rig = new Rig(w, tools, host);
-    await w.session.keys(NETWORKS);
+    await w.session.keys([...NETWORKS, SHARED]);
     await rig.keep();
     return rig;
   }

@@ -22,6 +22,9 @@ const MODULES = [
   ),
 ];
 
+/** Modules that only a guest whose command line names them loads. */
+const ON_WISH = ["softdog"];
+
 /** Files that QEMU starts a guest from. */
 export type Kernel = { readonly kernel: string; readonly initramfs: string };
 
@@ -47,7 +50,10 @@ function fetchKernel(cache: string): Package {
   return { tree, version };
 }
 
-/** Options of the kernel's command line: guest.init names the first process of the disk, guest.root its mount option. */
+/**
+ * Options of the kernel's command line: guest.init names the first process of the disk, guest.root its mount option,
+ * guest.module one more module, with its options after commas.
+ */
 const INIT = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /disk
 /bin/busybox mount -t proc proc /proc
@@ -58,7 +64,11 @@ const INIT = `#!/bin/busybox sh
 for module in ${MODULES.join(" ")}; do /bin/busybox modprobe "$module" || echo "no module $module"; done
 init=/start root=rw
 for word in $(/bin/busybox cat /proc/cmdline); do
-  case $word in guest.init=*) init=\${word#*=} ;; guest.root=*) root=\${word#*=} ;; esac
+  case $word in
+    guest.init=*) init=\${word#*=} ;;
+    guest.root=*) root=\${word#*=} ;;
+    guest.module=*) /bin/busybox modprobe $(echo "\${word#*=}" | /bin/busybox tr , ' ') || echo "no module $word" ;;
+  esac
 done
 /bin/busybox mount -t ext4 -o "$root" /dev/vda /disk || exec /bin/busybox poweroff -f
 for one in proc sys dev; do /bin/busybox mount --move /$one /disk/$one; done
@@ -86,7 +96,7 @@ function makeInitramfs(kernel: Package, folder: string, file: string): void {
   const byName = new Map(
     [...wanted.keys()].map((path) => [path.replace(/^.*\//, "").replace(".ko", "").replaceAll("-", "_"), path]),
   );
-  for (const name of MODULES) {
+  for (const name of [...MODULES, ...ON_WISH]) {
     const line = wanted.get(byName.get(name) ?? "") ?? "";
     for (const path of line.replace(":", "").split(" ").filter(Boolean)) {
       mkdirSync(dirname(join(to, path)), { recursive: true });

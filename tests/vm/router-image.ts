@@ -51,7 +51,7 @@ mount -t ext4 /dev/vdb /var/lib/holdfast && chmod 700 /var/lib/holdfast || echo 
 /usr/lib/holdfast/holdfast-boot --state /var/lib/holdfast --run /run/holdfast
 /network
 keep() { while :; do "$@"; sleep 1; done; }
-keep /usr/lib/holdfast/holdfast-guard --state /var/lib/holdfast --run /run/holdfast --lib /usr/lib/holdfast &
+keep /usr/lib/holdfast/holdfast-guard --state /var/lib/holdfast --run /run/holdfast --lib /usr/lib/holdfast --watchdog /dev/watchdog &
 export BUN_JSC_forceRAMSize=134217728
 keep /usr/bin/holdfastd &
 echo "GUEST started"

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Send } from "../agent/operator.ts";
 import type { Image } from "./image.ts";
-import { boot, type Machine } from "./machine.ts";
+import { boot, type Hardware, type Machine } from "./machine.ts";
 
 export type Output = { readonly exit: number; readonly out: string };
 
@@ -19,6 +19,10 @@ export type Life = {
   readonly devices?: readonly string[]; // more words for QEMU
   /** Words for QEMU instead of the plain state disk; its node must be called "state". */
   readonly disk?: readonly string[];
+  readonly modules?: readonly string[]; // of the kernel, with their options, before init
+  /** Ports of the guest's LAN address that others on loopback reach: "udp:127.0.0.1:PORT-10.0.0.1:PORT". */
+  readonly forwards?: readonly string[];
+  readonly within?: Hardware["within"];
 };
 
 /** A port that nobody has now. */
@@ -124,7 +128,8 @@ export class RouterMachine {
   static async boot(image: Image, life: Life): Promise<RouterMachine> {
     const folder = mkdtempSync(join(tmpdir(), "holdfast-life-"));
     const port = await freePort();
-    const user = `user,id=lan,net=10.0.0.0/24,host=10.0.0.2,ipv6=off,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.0.1:8022`;
+    const forwards = [`tcp:127.0.0.1:${port}-10.0.0.1:8022`, ...(life.forwards ?? [])];
+    const user = `user,id=lan,net=10.0.0.0/24,host=10.0.0.2,ipv6=off,restrict=on,${forwards.map((one) => `hostfwd=${one}`).join()}`;
     const machine = boot(image, {
       memoryMiB: 768,
       rootDisk: [
@@ -140,7 +145,11 @@ export class RouterMachine {
         ...["-device", "virtserialport,chardev=control,nr=1"],
         ...(life.devices ?? []),
       ],
-      options: `guest.root=ro guest.init=${life.init ?? "/start"}`,
+      options: [
+        `guest.root=ro guest.init=${life.init ?? "/start"}`,
+        ...(life.modules ?? []).map((one) => `guest.module=${one.replaceAll(" ", ",")}`),
+      ].join(" "),
+      ...(life.within === undefined ? {} : { within: life.within }),
     });
     return new RouterMachine(machine, folder, port);
   }
@@ -188,6 +197,11 @@ export class RouterMachine {
       return { status: 0, bytes: new Uint8Array() };
     }
   };
+
+  /** Resolves when the machine was reset or is off. */
+  get ended(): Promise<unknown> {
+    return this.#machine.exited;
+  }
 
   /** Power cut. */
   async cut(): Promise<void> {
