@@ -91,7 +91,9 @@ process.exitCode = await runCampaign(
     one: async ({ index, random, seed }) => {
       cases ??= inOrder(seed);
       const { what, point, run } = cases[index % cases.length]!;
+      const since = performance.now();
       const wrongs = await run(random);
+      console.error(`${NAME}: ${what}: ${((performance.now() - since) / 1000).toFixed(1)} s`);
       passed.add(point);
       if (wrongs.length === 0) return {};
       const detail = wrongs.map((one) => `${one.kind}: ${one.what}`).join("; ");
