@@ -1,8 +1,9 @@
 /**
  * Generations as plain files in two folders, gen/<desired> and gen2/<desired>. The record names the digest of the
- * manifest, the manifest names every file: a copy is intact when all of it is.
+ * manifest, the manifest names every file: a copy is intact when all of it is, and two that are damaged in different
+ * files are one between them, as the boot script reads them too.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Desired } from "../../schemas/desired.ts";
 import { sha256Hex } from "../../schemas/digest.ts";
@@ -25,18 +26,32 @@ export type Generations = {
   prune(keep: readonly string[]): void;
 };
 
-/** All files of a copy, in the manifest's order and the manifest last; undefined when a byte is not as named. */
-function readCopy(folder: string, { desired, manifest }: Named): readonly Artifact[] | undefined {
-  if (!existsSync(join(folder, MANIFEST))) return undefined;
-  const list = readFileSync(join(folder, MANIFEST), "utf8");
-  if (sha256Hex(list) !== manifest) return undefined;
+/** A file that is missing, or that the disk does not give back (EIO), is one that this copy does not have. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * All files of a generation, in the manifest's order and the manifest last, each from the first folder that has it as
+ * it was written; undefined when none has.
+ */
+function gather(folders: readonly string[], { desired, manifest }: Named): readonly Artifact[] | undefined {
+  const first = (name: string, digest: string): string | undefined =>
+    folders
+      .values()
+      .map((folder) => textOf(join(folder, name)))
+      .find((text) => text !== undefined && sha256Hex(text) === digest);
+  const list = first(MANIFEST, manifest);
+  if (list === undefined) return undefined;
   const files: Artifact[] = [];
   for (const line of list.trimEnd().split("\n")) {
     const [digest = "", name = ""] = line.split(/ [ *]/);
-    if (!existsSync(join(folder, name))) return undefined;
-    const text = readFileSync(join(folder, name), "utf8");
-    if (sha256Hex(text) !== digest) return undefined;
-    if (name === "desired.json" && digest !== desired) return undefined;
+    const text = first(name, digest);
+    if (text === undefined || (name === "desired.json" && digest !== desired)) return undefined;
     files.push({ name, text });
   }
   return [...files, { name: MANIFEST, text: list }];
@@ -65,14 +80,29 @@ export function openGenerations(state: string): Generations {
     syncFolder(join(state, copy));
   };
 
-  const intact = (generation: Named): { readonly copy: string; readonly files: readonly Artifact[] } | undefined => {
-    const found = COPIES.map((copy) => ({ copy, files: readCopy(folderOf(copy, generation.desired), generation) }));
-    const good = found.find((one) => one.files !== undefined);
-    if (good?.files === undefined) return undefined;
-    for (const bad of found.filter((one) => one.files === undefined)) {
-      writeCopy(bad.copy, generation.desired, good.files);
+  const isWhole = (copy: string, generation: Named): boolean =>
+    gather([folderOf(copy, generation.desired)], generation) !== undefined;
+
+  /** File by file where there is a folder: two copies that are one between them never lose what either has. */
+  const mend = (copy: string, desired: string, files: readonly Artifact[]): void => {
+    const folder = folderOf(copy, desired);
+    const lost = files.filter(({ name, text }) => textOf(join(folder, name)) !== text);
+    if (lost.length === files.length) writeCopy(copy, desired, files);
+    else for (const { name, text } of lost) writeDurable(join(folder, name), text);
+  };
+
+  /** Its files; what is damaged is written anew, unless the disk takes nothing now. */
+  const intact = (generation: Named): readonly Artifact[] | undefined => {
+    const { desired } = generation;
+    const folders = COPIES.map((copy) => folderOf(copy, desired));
+    const files = gather(folders, generation);
+    if (files === undefined) return undefined;
+    try {
+      for (const copy of COPIES) mend(copy, desired, files);
+    } catch {
+      // What was read is good, and is mended by a later look.
     }
-    return { copy: good.copy, files: good.files };
+    return files;
   };
 
   return {
@@ -80,26 +110,28 @@ export function openGenerations(state: string): Generations {
       const text = artifacts.find((file) => file.name === "desired.json")?.text ?? "";
       const named = { desired: sha256Hex(text), manifest: manifestDigest(artifacts) };
       for (const copy of COPIES) {
-        if (readCopy(folderOf(copy, named.desired), named) === undefined) writeCopy(copy, named.desired, artifacts);
+        if (!isWhole(copy, named)) writeCopy(copy, named.desired, artifacts);
       }
       return named;
     },
     read(generation) {
-      const text = intact(generation)?.files.find((file) => file.name === "desired.json")?.text;
+      const text = intact(generation)?.find((file) => file.name === "desired.json")?.text;
       // Written by this agent and held by two digests: its shape needs no second look.
       return text === undefined ? undefined : (JSON.parse(text) as Desired);
     },
     rulesetFile(generation) {
-      const good = intact(generation);
-      return good === undefined ? undefined : join(folderOf(good.copy, generation.desired), "ruleset.nft");
+      const text = intact(generation)?.find((file) => file.name === "ruleset.nft")?.text;
+      const paths = COPIES.map((copy) => join(folderOf(copy, generation.desired), "ruleset.nft"));
+      return text === undefined ? undefined : paths.find((path) => textOf(path) === text);
     },
     find(desired) {
       // Without a record nothing names the manifest; one whose files all fit it, under this name, is as good.
-      for (const copy of COPIES) {
-        const list = join(folderOf(copy, desired), MANIFEST);
-        if (!existsSync(list)) continue;
-        const named = { desired, manifest: sha256Hex(readFileSync(list, "utf8")) };
-        if (readCopy(folderOf(copy, desired), named) !== undefined) return named;
+      const folders = COPIES.map((copy) => folderOf(copy, desired));
+      for (const folder of folders) {
+        const list = textOf(join(folder, MANIFEST));
+        if (list === undefined) continue;
+        const named = { desired, manifest: sha256Hex(list) };
+        if (gather(folders, named) !== undefined) return named;
       }
       return undefined;
     },

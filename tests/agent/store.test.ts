@@ -174,8 +174,29 @@ describe("generations", () => {
       expect(store.rulesetFile(named)).toBe(path("gen", named.desired, "ruleset.nft"));
     }
     rmSync(path("gen", named.desired), { recursive: true });
-    expect(store.rulesetFile(named)).toBe(path("gen2", named.desired, "ruleset.nft"));
+    expect(store.rulesetFile(named)).toBe(path("gen", named.desired, "ruleset.nft"));
     expect(existsSync(path("gen", named.desired, "manifest"))).toBe(true);
+  });
+
+  test("are whole when two copies are damaged in different files, as the boot script sees it", () => {
+    const named = store.putGeneration(artifacts);
+    damage(path("gen", named.desired, "ruleset.nft"));
+    damage(path("gen2", named.desired, "peers"));
+    rmSync(path("gen2", named.desired, "manifest"));
+    expect(open().readGeneration(named)).toEqual(sampleDesired(clients(3)));
+    for (const { name, text } of artifacts)
+      for (const copy of ["gen", "gen2"]) expect(readFileSync(path(copy, named.desired, name), "utf8")).toBe(text);
+  });
+
+  test("are read from the good copy while the disk gives and takes nothing in the other one", () => {
+    const named = store.putGeneration(artifacts);
+    const file = path("gen", named.desired, "ruleset.nft");
+    // A folder in the place of the file: who reads or replaces that fails, root as well.
+    rmSync(file);
+    mkdirSync(`${file}/x`, { recursive: true });
+    expect(store.readGeneration(named)).toEqual(sampleDesired(clients(3)));
+    expect(store.rulesetFile(named)).toBe(path("gen2", named.desired, "ruleset.nft"));
+    rmSync(file, { recursive: true });
   });
 
   test("are nothing when both copies are damaged or a cut left half of one", () => {
