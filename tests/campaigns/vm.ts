@@ -1,9 +1,10 @@
 /**
  * `npm run vm -- --seed N --scenarios M`: power cuts of a recorded life, through apply, confirm and rollback. All cuts
  * are collapsed to what they leave in the state folder; scenario k boots the k-th of these in a seeded order and holds
- * the router to it; past the last of them the power is cut once more, somewhere on the way up. Every fifth scenario is of
- * another kind: a disk whose writes begin to fail, a router on which nothing runs any more, one that comes back in 1970. Another run records another life, so `--only k` finds the like of a case and not the same bytes;
- * the disk of a case that missed is kept in out/vm.
+ * the router to it; past the last of them the power is cut once more, somewhere on the way up. Every fifth
+ * scenario is of another kind: a disk whose writes begin to fail, a router on which nothing runs any more, one that comes
+ * back in 1970. Another run records another life, so `--only k` finds the like of a case and not the same bytes; the disk
+ * of a case that missed is kept in out/vm.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

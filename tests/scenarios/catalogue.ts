@@ -123,8 +123,8 @@ export const scenarios: readonly Scenario[] = [
   {
     id: "A12",
     promise: "A router that boots in 1970 has its tunnel within a minute.",
-    shown: power("a cut before the confirm: systemd boots the old generation, without a clock of its own"),
-    limits: `${HOST_CLOCK} Shown is the floor of the clock, not the tunnel of a peer that remembers a later handshake.`,
+    shown: [vm, ...power("a cut before the confirm: systemd boots the old generation, without a clock of its own")],
+    limits: `${HOST_CLOCK} The test shows the floor of the clock; the campaign the tunnel of a client that remembers more.`,
   },
   {
     id: "A13",
@@ -136,6 +136,7 @@ export const scenarios: readonly Scenario[] = [
       ),
       { file: "tests/agent/disk.test.ts", title: "an error of the disk at some steps of every path" },
       faults,
+      vm,
     ],
   },
   {

@@ -67,6 +67,7 @@ export async function pushOnFailingDisk(recording: Recording, folder: string, fa
     // A disk that fails in the boot may leave no agent; the scripts hold the rescue ruleset or the generation then.
     if (up) {
       const session = recording.session.over(machine.send);
+      await statusWhere(session, () => true, 60_000).catch(() => undefined);
       heard = await pushSecond(session).catch(() => NOTHING_HEARD);
       await statusWhere(session, (one) => one.pending === null, 60_000).catch(() => undefined);
       const picture = await pictureIn(machine, recording.links);

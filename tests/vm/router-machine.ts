@@ -20,9 +20,9 @@ export type Life = {
   /** Words for QEMU instead of the plain state disk; its node must be called "state". */
   readonly disk?: readonly string[];
   readonly modules?: readonly string[]; // of the kernel, with their options, before init
-  /** Ports of the guest's LAN address that others on loopback reach: "udp:127.0.0.1:PORT-10.0.0.1:PORT". */
-  readonly forwards?: readonly string[];
   readonly within?: Hardware["within"];
+  /** Ports that others on loopback reach: "udp:127.0.0.1:PORT-10.0.0.1:PORT". Only for a machine in a namespace. */
+  readonly forwards?: readonly string[];
 };
 
 /** A port that nobody has now. */
@@ -129,7 +129,9 @@ export class RouterMachine {
     const folder = mkdtempSync(join(tmpdir(), "holdfast-life-"));
     const port = await freePort();
     const forwards = [`tcp:127.0.0.1:${port}-10.0.0.1:8022`, ...(life.forwards ?? [])];
-    const user = `user,id=lan,net=10.0.0.0/24,host=10.0.0.2,ipv6=off,restrict=on,${forwards.map((one) => `hostfwd=${one}`).join()}`;
+    // Restricted, it lets no answer over UDP out; in a namespace there is nowhere to go but loopback.
+    const restrict = life.within === undefined ? "on" : "off";
+    const user = `user,id=lan,net=10.0.0.0/24,host=10.0.0.2,ipv6=off,restrict=${restrict},${forwards.map((one) => `hostfwd=${one}`).join()}`;
     const machine = boot(image, {
       memoryMiB: 768,
       rootDisk: [
