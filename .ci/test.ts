@@ -38,6 +38,8 @@ const campaigns: readonly (readonly [script: string, args: readonly string[]])[]
 
 /** Worlds of namespaces and machines hold one lock and real deadlines; they run one file at a time. */
 const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults)\//.test(path);
+/** Worlds that compute and watch no clock: they need no lock and go beside the others. */
+const isBeside = (path: string): boolean => /^tests\/netns\/(scripts|nft-text|policy-golden)\./.test(path);
 /** A machine without KVM takes both processors. */
 const isMachine = (path: string): boolean => path.startsWith("tests/vm/");
 
@@ -111,8 +113,9 @@ async function runTests(name: string, files: readonly string[], manner: Manner):
   ];
   // Into a file: whatever a test leaves running may hold a pipe open for ever.
   const said = join(root, "out", `said-${name}.txt`);
+  const env = gives ? { ...process.env, HOLDFAST_BESIDE: "1" } : process.env;
   const child = Bun.spawn(aside ? ["sh", "-c", 'exec >"$0" "$@" 2>&1', said, ...command] : command, {
-    ...{ cwd: root, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+    ...{ cwd: root, env, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
   const code = await child.exited;
   if (aside) process.stdout.write(`== ${name}\n${readFileSync(said, "utf8")}`);
@@ -122,33 +125,38 @@ async function runTests(name: string, files: readonly string[], manner: Manner):
   return count;
 }
 
+/** Runs every file of bun:test. Two processors: what mostly waits for deadlines, and beside it what computes. */
+async function runFiles(): Promise<readonly Count[]> {
+  const counts: Count[] = [];
+  const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
+  const one = async (file: string, manner: Manner): Promise<void> => {
+    const name = file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-");
+    counts.push(await runTests(name, [file], manner));
+  };
+  const waits = async (): Promise<void> => {
+    for (const file of files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path)))
+      await one(file, { timeoutS: 900, aside: true });
+  };
+  const computes = async (): Promise<void> => {
+    const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
+    const plain = files.filter((file) => !isWorld(file));
+    const manner = { aside: true, gives: true };
+    for (const [name, some] of Object.entries({
+      tests: plain.filter((file) => !startsPrograms(file)),
+      "tests-programs": plain.filter(startsPrograms),
+    }))
+      counts.push(await runTests(name, some, { ...manner, timeoutS: 120 }));
+    for (const file of files.filter(isBeside)) await one(file, { ...manner, timeoutS: 900 });
+  };
+  await Promise.all([waits(), computes()]);
+  for (const file of files.filter(isMachine)) await one(file, { timeoutS: 900 });
+  return counts;
+}
+
 async function main(): Promise<number> {
   const counts: Count[] = [];
   for (const step of before) counts.push(await runStep(step));
-  const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
-  const plain = files.filter((file) => !isWorld(file));
-  const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
-  const worlds = async (some: readonly string[], aside: boolean): Promise<void> => {
-    for (const file of some) {
-      const name = file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-");
-      counts.push(await runTests(name, [file], { timeoutS: 900, aside }));
-    }
-  };
-  // Two processors: namespaces mostly wait for deadlines, which must not wait for what computes.
-  const computed = async (): Promise<void> => {
-    const manner = { timeoutS: 120, aside: true, gives: true };
-    counts.push(
-      await runTests(
-        "tests",
-        plain.filter((file) => !startsPrograms(file)),
-        manner,
-      ),
-    );
-    counts.push(await runTests("tests-programs", plain.filter(startsPrograms), manner));
-  };
-  const spaces = files.filter((file) => isWorld(file) && !isMachine(file));
-  await Promise.all([worlds(spaces, true), computed()]);
-  await worlds(files.filter(isMachine), false);
+  counts.push(...(await runFiles()));
   for (const [script, args] of campaigns) {
     counts.push(await runStep({ name: `campaign ${script} ${args.join(" ")}`, command: [bun, script, ...args] }));
   }

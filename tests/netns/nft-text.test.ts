@@ -147,7 +147,7 @@ describe("a full text", () => {
     }
     expect(committed).toBeGreaterThan(0);
     expect(load([rulesetText(before, MARK_A), lines.join("\n")]).listing).toContain(MARK_B);
-  }, 60_000);
+  }, 300_000);
 });
 
 describe("a delta text", () => {
