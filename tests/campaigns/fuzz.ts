@@ -1,0 +1,32 @@
+/**
+ * `npm run fuzz -- --seed N --sites M [--only k]`: random sites, compiled, loaded into the kernel, and packets put in at
+ * every interface. What the kernel does with each is held against what the oracles say (tests/fuzz/oracle.ts). Every
+ * third site's ruleset is bent (tests/fuzz/bend.ts), because the compiler's own leave much of nft unused.
+ */
+import { fuzzCase } from "../fuzz/case.ts";
+import { stayOnOneProcessor } from "../fuzz/libc.ts";
+import { runCampaign } from "./campaign.ts";
+
+const code = await runCampaign(
+  {
+    name: "fuzz",
+    size: "sites",
+    cases: 200,
+    setUp: () => {
+      stayOnOneProcessor();
+      return Promise.resolve(() => {});
+    },
+    one: fuzzCase,
+    line: ({ packets = 0, six = 0, forwarded = 0, delivered = 0, translated = 0, disagreements = 0 }, sites) => ({
+      sites,
+      packets,
+      v6: six,
+      forwarded,
+      delivered,
+      translated,
+      disagreements,
+    }),
+  },
+  process.argv.slice(2),
+);
+process.exit(code);

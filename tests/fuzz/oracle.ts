@@ -1,0 +1,296 @@
+/**
+ * What an oracle is asked and what it answers, and the first oracle: the reader of tests/fuzz/nft.ts, led through the
+ * hooks in the kernel's order. `Decide` is all that the campaign knows of an oracle.
+ */
+import type { NftTable } from "../../schemas/desired.ts";
+import { formatIp, type Ip } from "../../schemas/ip.ts";
+import { answerTo, type Conntrack, type View } from "./conntrack.ts";
+import { newRun, type Regs, Ruleset, type Run } from "./nft.ts";
+import type { Routes, Way } from "./routes.ts";
+import type { Site } from "./sites.ts";
+import { type Ends, ICMP, ICMP6, type Shot, TCP, UDP } from "./wire.ts";
+
+/** A router with the ruleset in force. */
+export type Place = {
+  readonly site: Site;
+  readonly table: NftTable;
+  readonly epoch: number;
+  readonly routes: Routes;
+};
+
+/** A packet that is about to be put in, and what conntrack will say of it unless a rule takes it from conntrack. */
+export type Moment = { readonly shot: Shot; readonly view: View; readonly flows: Conntrack };
+
+/** Headers with which a packet comes out. Where NAT may choose, all that it may choose. */
+export type Out = Omit<Ends, "source" | "sport" | "id"> & {
+  readonly sources: readonly Ip[];
+  readonly sports: readonly [number, number];
+  readonly ids: readonly [number, number];
+};
+
+export type Fate =
+  | { readonly kind: "forwarded"; readonly interface: string; readonly out: Out; readonly mss?: number }
+  | { readonly kind: "delivered"; readonly out: Out }
+  | { readonly kind: "dropped" };
+
+/** A fate with why, and with what the packet leaves behind in conntrack. */
+export type Decision = {
+  readonly fate: Fate;
+  readonly trail: readonly string[];
+  readonly counters: readonly string[];
+  readonly mark: number;
+  readonly dnat: boolean;
+  readonly notrack: boolean;
+  readonly first: boolean; // of a flow that begins if this packet gets through
+};
+
+/**
+ * The fates that an oracle holds possible: one, or more where the ruleset leaves it to time (a rate limit) or to
+ * the kernel's choice. The kernel must do one of them.
+ */
+export type Decide = (place: Place, moment: Moment) => readonly Fate[];
+
+const CONNTRACK = -200;
+const rulesets = new WeakMap<NftTable, Map<number, Ruleset>>();
+
+function rulesetOf({ table, epoch }: Place): Ruleset {
+  const known = rulesets.get(table) ?? new Map<number, Ruleset>();
+  rulesets.set(table, known);
+  const ruleset = known.get(epoch) ?? new Ruleset(table, epoch);
+  known.set(epoch, ruleset);
+  return ruleset;
+}
+
+type Walk = {
+  readonly place: Place;
+  readonly moment: Moment;
+  readonly ruleset: Ruleset;
+  readonly regs: Regs;
+  readonly run: Run;
+};
+
+/** Segment size that a route allows: its interface's MTU without fixed headers, of the way out and the way back. */
+function routeMss({ site }: Place, family: 4 | 6, names: readonly string[]): number {
+  const mtu = (name: string): number =>
+    site.desired.links.find((link) => link.name === name)?.mtu ??
+    site.intent.routers[0]!.uplinks?.find((uplink) => uplink.interface === name)?.mtu ??
+    1500;
+  return Math.min(...names.map(mtu)) - (family === 4 ? 40 : 60);
+}
+
+function regsOf(place: Place, { shot }: Moment): Regs {
+  const ports = shot.protocol === TCP || shot.protocol === UDP;
+  return {
+    family: shot.family,
+    iif: shot.iif,
+    oif: "",
+    source: shot.source.value,
+    target: shot.target.value,
+    protocol: shot.protocol,
+    sport: ports ? shot.sport : 0,
+    dport: ports ? shot.dport : 0,
+    type: shot.type,
+    flags: shot.flags,
+    mss: shot.mss,
+    hops: shot.hops,
+    ct: { state: "untracked", direction: "original", mark: 0, dnat: false, originalTarget: 0n },
+    mark: 0,
+    notrack: false,
+    sourceType: place.routes.typeOf(shot.source),
+    targetType: place.routes.typeOf(shot.target),
+    routeMss: 0,
+    nat: undefined,
+  };
+}
+
+const ipOf = (family: 4 | 6, value: bigint): Ip => ({ family, value });
+
+/** Base chains of a hook from one priority to below another; false: dropped. NAT chains see first packets alone. */
+function pass(walk: Walk, hook: Parameters<Ruleset["base"]>[0], from: number, below: number): boolean {
+  const { regs, ruleset, run, moment } = walk;
+  const first = regs.ct.state === "new" && moment.view.flow === undefined;
+  for (const chain of ruleset.base(hook)) {
+    const { priority, type } = chain.base!;
+    if (priority < from || priority >= below || (type === "nat" && !first)) continue;
+    if (ruleset.judge(chain, regs, run) === "drop") return false;
+    if (regs.nat !== undefined) return true; // a translation ends the hook's chain; nothing stands behind it here
+  }
+  return true;
+}
+
+const NEVER = 1 << 30;
+
+/** The hook of arrival: what is not tracked, who may be there, and DNAT. */
+function prerouting(walk: Walk): boolean {
+  const { regs, moment, place } = walk;
+  if (!pass(walk, "prerouting", -NEVER, CONNTRACK)) return false;
+  track(walk);
+  if (!pass(walk, "prerouting", CONNTRACK, -100)) return false;
+  if (!pass(walk, "prerouting", -100, NEVER)) return false;
+  if (regs.nat?.kind === "dnat") {
+    regs.target = regs.nat.target;
+    regs.dport = regs.nat.port;
+    regs.ct.dnat = true;
+    regs.nat = undefined;
+  }
+  const { toTarget } = moment.view;
+  if (regs.ct.state !== "untracked" && toTarget !== undefined) {
+    regs.target = toTarget.target.value;
+    if (moment.shot.about === undefined) regs.dport = toTarget.dport;
+  }
+  regs.targetType = place.routes.typeOf(ipOf(regs.family, regs.target));
+  return true;
+}
+
+function track({ regs, moment: { view } }: Walk): void {
+  regs.ct = regs.notrack ? { ...view.ct, state: "untracked" } : { ...view.ct };
+}
+
+const whole = (value: number): readonly [number, number] => [value, value];
+
+/** Headers as they are now. */
+function outOf({ regs, moment: { shot } }: Walk): Out {
+  return {
+    target: ipOf(regs.family, regs.target),
+    sources: [ipOf(regs.family, regs.source)],
+    protocol: regs.protocol,
+    sports: whole(regs.sport),
+    dport: regs.dport,
+    type: regs.type,
+    code: shot.code,
+    ids: whole(shot.id),
+  };
+}
+
+function postrouting(walk: Walk, way: Extract<Way, { kind: "forward" }>): Out | undefined {
+  const { regs, moment, place, run } = walk;
+  const { shot, view } = moment;
+  if (!pass(walk, "postrouting", -NEVER, 101)) return undefined;
+  let out = outOf(walk);
+  const asked = regs.nat as Regs["nat"];
+  if (asked?.kind === "masquerade") {
+    const sources = place.routes.masqueradeAs(way.interface, regs.family, way.via ?? out.target);
+    if (sources.length === 0) return drop(run, "masquerade: the interface has no address");
+    out = { ...out, sources, ...ports(moment, out, sources, asked.ports) };
+    regs.source = sources[0]!.value;
+    regs.nat = undefined;
+  } else if (regs.ct.state === "new" && view.flow === undefined && clashes(moment, out)) {
+    out = { ...out, sports: [0, 65_535], ids: [0, 65_535] };
+  }
+  if (regs.ct.state !== "untracked" && view.toSource !== undefined) {
+    const { source, sport } = view.toSource;
+    regs.source = source.value;
+    out = { ...out, sources: [source], sports: shot.about === undefined ? whole(sport) : out.sports };
+  }
+  if (regs.ct.state === "established" && shot.protocol !== TCP && shot.protocol !== UDP) {
+    const id = (view.toTarget ?? view.toSource)?.id ?? shot.id;
+    out = { ...out, ids: whole(id) };
+  }
+  return pass(walk, "postrouting", 101, NEVER) ? out : undefined;
+}
+
+function clashes({ flows }: Moment, out: Out): boolean {
+  const reply = answerTo({ ...out, source: out.sources[0]!, sport: out.sports[0], id: out.ids[0] });
+  return reply !== undefined && flows.clashes(reply);
+}
+
+/** Source ports or identifiers that masquerading may choose (net/netfilter/nf_nat_core.c, get_unique_tuple). */
+function ports(
+  moment: Moment,
+  out: Out,
+  sources: readonly Ip[],
+  range: readonly [number, number] | undefined,
+): Pick<Out, "sports" | "ids"> {
+  const { shot, flows } = moment;
+  const icmp = shot.protocol === ICMP || shot.protocol === ICMP6;
+  const free = !flows.mapped(shot) && !clashes(moment, { ...out, sources });
+  const inside = range === undefined || (out.sports[0] >= range[0] && out.sports[0] <= range[1]);
+  if (free && (inside || icmp)) return { sports: out.sports, ids: out.ids };
+  return { sports: icmp ? out.sports : (range ?? [0, 65_535]), ids: icmp ? [0, 65_535] : out.ids };
+}
+
+function drop(run: Run, why: string): undefined {
+  run.trail.push(why);
+  return undefined;
+}
+
+/** A packet's way with limits that all pass, or all fail. */
+function walkOnce(
+  place: Place,
+  moment: Moment,
+  limit: boolean,
+): { readonly decision: Decision; readonly limited: boolean } {
+  const walk: Walk = { place, moment, ruleset: rulesetOf(place), regs: regsOf(place, moment), run: newRun(limit) };
+  const fate = moment.shot.iif === "" ? said(walk) : arrived(walk);
+  const { run, regs } = walk;
+  const { trail, counters, limited } = run;
+  const first = regs.ct.state === "new" && moment.view.flow === undefined;
+  const { mark, dnat } = regs.ct;
+  return { decision: { fate, trail, counters, mark, dnat, notrack: regs.notrack, first }, limited };
+}
+
+const DROPPED: Fate = { kind: "dropped" };
+
+function arrived(walk: Walk): Fate {
+  const { place, moment, regs, run } = walk;
+  if (moment.shot.parts === "first") return DROPPED; // conntrack keeps it until the rest comes, which is never
+  if (!prerouting(walk)) return DROPPED;
+  const way = place.routes.arriving(regs.iif, moment.shot.source, ipOf(regs.family, regs.target), regs.mark);
+  run.trail.push(`route: ${way.kind}${way.kind === "none" ? "" : ` ${way.interface}`}`);
+  if (way.kind === "none") return DROPPED;
+  if (way.kind === "local") {
+    return pass(walk, "input", -NEVER, NEVER) ? { kind: "delivered", out: outOf(walk) } : DROPPED;
+  }
+  if (regs.hops <= 1) return DROPPED;
+  regs.oif = way.interface;
+  regs.routeMss = routeMss(place, regs.family, mssWay(place, regs, way.interface));
+  if (!pass(walk, "forward", -NEVER, NEVER)) return DROPPED;
+  const out = postrouting(walk, way);
+  return out === undefined ? DROPPED : forwarded(walk, way.interface, out);
+}
+
+/** The interfaces of both directions, as far as there is a route back. */
+function mssWay({ routes }: Place, regs: Regs, oif: string): readonly string[] {
+  const back = routes.leaving(ipOf(regs.family, regs.target), ipOf(regs.family, regs.source));
+  return back.kind === "none" ? [oif] : [oif, back.interface];
+}
+
+function forwarded({ regs }: Walk, name: string, out: Out): Fate {
+  const fate = { kind: "forwarded" as const, interface: name, out };
+  return regs.mss === 0 ? fate : { ...fate, mss: regs.mss };
+}
+
+/** What the router says itself. */
+function said(walk: Walk): Fate {
+  const { place, moment, regs } = walk;
+  const { shot } = moment;
+  const way = place.routes.leaving(shot.source, shot.target);
+  if (way.kind !== "forward") return DROPPED;
+  regs.oif = way.interface;
+  if (!pass(walk, "output", -NEVER, CONNTRACK)) return DROPPED;
+  track(walk);
+  if (!pass(walk, "output", CONNTRACK, NEVER)) return DROPPED;
+  const out = postrouting(walk, way);
+  return out === undefined ? DROPPED : forwarded(walk, way.interface, out);
+}
+
+/** Every decision that the reader holds possible, the likelier first. */
+export function decisions(place: Place, moment: Moment): readonly Decision[] {
+  const { decision, limited } = walkOnce(place, moment, true);
+  return limited ? [decision, walkOnce(place, moment, false).decision] : [decision];
+}
+
+/** The reader of tests as an oracle. */
+export const byReader: Decide = (place, moment) => decisions(place, moment).map((one) => one.fate);
+
+const portsText = ([from, to]: readonly [number, number]): string => (from === to ? `${from}` : `${from}-${to}`);
+
+export function fateText(fate: Fate): string {
+  if (fate.kind === "dropped") return "dropped";
+  const { out } = fate;
+  const sources = out.sources.map(formatIp).join(" or ");
+  const ids = out.protocol === ICMP || out.protocol === ICMP6 ? ` type ${out.type} id ${portsText(out.ids)}` : "";
+  const ends = `[${sources}]:${portsText(out.sports)} -> [${formatIp(out.target)}]:${out.dport}${ids}`;
+  if (fate.kind === "delivered") return `delivered ${ends}`;
+  return `forwarded by ${fate.interface} ${ends}${fate.mss === undefined ? "" : ` mss ${fate.mss}`}`;
+}

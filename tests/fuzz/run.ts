@@ -1,0 +1,158 @@
+/**
+ * One site against the kernel: its router is built, its ruleset loaded, packets are put in one after the other, and the
+ * fate of each is held against what every oracle says. In between, the policy's epoch ends, so that flows go stale.
+ */
+import type { NftTable } from "../../schemas/desired.ts";
+import type { Random } from "../campaigns/campaign.ts";
+import { Arena } from "./arena.ts";
+import { Conntrack } from "./conntrack.ts";
+import { fitting, sightingText } from "./judge.ts";
+import { type Decide, decisions, fateText, type Moment, type Place } from "./oracle.ts";
+import type { Sighting } from "./ports.ts";
+import { Routes } from "./routes.ts";
+import { Gun, poolsOf } from "./shots.ts";
+import type { Site } from "./sites.ts";
+import { type Ends, type Shot, shotText } from "./wire.ts";
+
+/** An oracle under test, and what it is told of the ruleset: a test plants a fault there. */
+export type Oracle = { readonly name: string; readonly decide: Decide; readonly told?: (table: NftTable) => NftTable };
+
+export type Tally = {
+  packets: number;
+  forwarded: number;
+  delivered: number;
+  dropped: number;
+  translated: number;
+  six: number;
+};
+
+/** A packet whose fate an oracle did not foresee. */
+export class Disagreement extends Error {
+  readonly oracle: string;
+  readonly shot: Shot;
+  constructor(oracle: string, shot: Shot, text: string) {
+    super(text);
+    this.oracle = oracle;
+    this.shot = shot;
+  }
+}
+
+export type Plan = {
+  readonly site: Site;
+  readonly table: NftTable; // as loaded: the site's own, or a bent one
+  readonly packets: number;
+  readonly oracles: readonly Oracle[];
+  readonly folder: string;
+};
+
+/** Packets between two epochs. */
+const EPOCH_EVERY = 60;
+
+/** Runs a site; throws a Disagreement at the first packet that an oracle gets wrong. */
+export async function runSite(plan: Plan, random: Random): Promise<Tally> {
+  const arena = await Arena.open(plan.site, plan.folder);
+  try {
+    return await shootAll(arena, plan, random);
+  } finally {
+    arena.close();
+  }
+}
+
+async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally> {
+  const routes = new Routes(plan.site);
+  const flows = new Conntrack();
+  const gun = new Gun(random, poolsOf(plan.site, routes), flows, routes);
+  const tally: Tally = { packets: 0, forwarded: 0, delivered: 0, dropped: 0, translated: 0, six: 0 };
+  const told = new Map(plan.oracles.map((oracle) => [oracle, oracle.told?.(plan.table) ?? plan.table]));
+  let epoch = 1;
+  await arena.load(plan.table, epoch);
+  while (tally.packets < plan.packets) {
+    const shot = gun.next();
+    if (shot === undefined) continue;
+    tally.packets += 1;
+    const place: Place = { site: plan.site, table: plan.table, epoch, routes };
+    const moment: Moment = { shot, view: flows.view(shot), flows };
+    const sightings = arena.ports.shoot(shot);
+    const strange = sightings.find((one) => one.packet.number !== shot.number);
+    if (strange !== undefined) throw new Error(`nobody sent this: ${sightingText(strange)}, after ${shotText(shot)}`);
+    for (const oracle of plan.oracles) {
+      const fates = oracle.decide({ ...place, table: told.get(oracle)! }, moment);
+      const found = fitting(shot, sightings, fates);
+      if ("why" in found)
+        throw new Disagreement(oracle.name, shot, complaint(oracle, place, moment, sightings, found.why));
+    }
+    learn(place, moment, sightings);
+    count(tally, shot, sightings);
+    if (tally.packets % EPOCH_EVERY === 0) {
+      epoch += 1;
+      await arena.load(plan.table, epoch);
+    }
+  }
+  return tally;
+}
+
+/** What conntrack has learnt from a packet, by the reader's decision that fits. */
+function learn(place: Place, moment: Moment, sightings: readonly Sighting[]): void {
+  const { shot, view, flows } = moment;
+  if (shot.parts === "first") return;
+  const all = decisions(place, moment);
+  const found = fitting(
+    shot,
+    sightings,
+    all.map((one) => one.fate),
+  );
+  if ("why" in found)
+    throw new Disagreement("reader", shot, complaint({ name: "reader" }, place, moment, sightings, found.why));
+  const { fate, mark, dnat, notrack, first } = all[found.at]!;
+  if (notrack || view.ct.state === "untracked") return;
+  view.remember();
+  if (view.flow !== undefined) {
+    if (view.ct.state !== "invalid") view.flow.mark = mark;
+    return;
+  }
+  if (!first || fate.kind === "dropped") return;
+  const seen = sightings[0]!.packet;
+  const out: Ends = {
+    ...shot,
+    source: seen.source,
+    sport: seen.sport,
+    id: seen.id,
+    target: fate.out.target,
+    dport: fate.out.dport,
+  };
+  flows.confirm(shot, out, fate.kind === "forwarded" ? fate.interface : "", mark, dnat);
+}
+
+function count(tally: Tally, shot: Shot, sightings: readonly Sighting[]): void {
+  const [first] = sightings;
+  if (shot.family === 6) tally.six += 1;
+  if (first === undefined) tally.dropped += 1;
+  else if (first.kind === "taken") tally.delivered += 1;
+  else {
+    tally.forwarded += 1;
+    const { source, target } = first.packet;
+    if (source.value !== shot.source.value || target.value !== shot.target.value) tally.translated += 1;
+  }
+}
+
+/** Everything that somebody needs to see which of the two is wrong. */
+function complaint(
+  oracle: Pick<Oracle, "name">,
+  place: Place,
+  moment: Moment,
+  sightings: readonly Sighting[],
+  why: string,
+): string {
+  const { shot, view } = moment;
+  const { state, direction, mark } = view.ct;
+  const [walk] = decisions(place, moment);
+  const kernel = sightings.length === 0 ? "dropped" : sightings.map(sightingText).join(" and ");
+  return [
+    `${oracle.name} and the kernel do not agree on ${shotText(shot)}`,
+    `  conntrack: ${state} ${direction} mark 0x${mark.toString(16)}, epoch ${place.epoch}`,
+    `  kernel: ${kernel}`,
+    `  ${oracle.name}: ${why}`,
+    `  reader: ${fateText(walk!.fate)}, by`,
+    ...walk!.trail.map((line) => `    ${line}`),
+  ].join("\n");
+}

@@ -1,0 +1,324 @@
+/**
+ * Packets for a site: mostly what people and their machines would send, at the edges of what the site allows, and a
+ * good part of what nobody should. The pools come from intent, inventory and what is on the router.
+ */
+import { operatorRescueAddress } from "../../agent/core/compile/rescue.ts";
+import { type Family, formatIp, type Ip, lastOf, parseIp, parsePrefix } from "../../schemas/ip.ts";
+import type { Random } from "../campaigns/campaign.ts";
+import { interfacesOf } from "./arena.ts";
+import type { Conntrack, Flow } from "./conntrack.ts";
+import { chance, oneOf } from "./pick.ts";
+import type { Routes } from "./routes.ts";
+import type { Site } from "./sites.ts";
+import { ACK, ANY, type Ends, FIN, ICMP, ICMP6, RST, type Shot, SYN, TCP, UDP } from "./wire.ts";
+
+export type Pools = {
+  readonly interfaces: readonly string[];
+  /** Who may truly be behind an interface. */
+  readonly behind: ReadonlyMap<string, readonly Ip[]>;
+  readonly own: readonly Ip[]; // of the router, without link-local ones
+  readonly hosts: readonly Ip[]; // inside, clients among them
+  readonly strangers: readonly Ip[];
+  readonly odd: readonly Ip[];
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
+  readonly forwards: readonly {
+    readonly zone: string;
+    readonly address: Ip;
+    readonly protocol: number;
+    readonly port: number;
+  }[];
+  readonly uplinks: readonly string[];
+};
+
+const ip = (text: string): Ip => parseIp(text)!;
+const STRANGERS = ["203.0.113.200", "8.8.8.8", "9.9.9.9", "2001:db8:ffff::200", "2620:fe::fe", "2606:4700::1111"].map(
+  ip,
+);
+const ODD = [
+  ...["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "224.0.0.251", "240.0.0.1", "255.255.255.255", "169.254.3.3"],
+  ...["::", "::1", "::ffff:808:808", "fe80::5", "fe80::f0", "fe80::f1", "ff02::1", "ff02::2", "ff02::fb", "ff05::2"],
+  ...["192.168.77.7", "10.99.0.1", "172.16.9.9", "100.64.9.9", "fd00:1:0:99::1", "fd00:2::1"],
+].map(ip);
+
+/** Hosts of a subnet at its edges and in the places that services and routes name. */
+function hostsOf(text: string): Ip[] {
+  const prefix = parsePrefix(text)!;
+  const { family, value } = prefix;
+  const last = lastOf(prefix);
+  const near = [0n, 5n, 6n, 8n, 9n, 11n, 12n].map((n) => value + n);
+  const all = [...near, last - 1n, last, last + 1n];
+  return all.map((one) => ({ family, value: one }));
+}
+
+const around = (ports: readonly number[]): number[] => [
+  ...new Set(ports.flatMap((port) => [port - 1, port, port + 1]).filter((port) => port > 0 && port < 65_536)),
+];
+
+/** What a site's packets are made of. */
+export function poolsOf(site: Site, routes: Routes): Pools {
+  const { intent, inventory, desired, input } = site;
+  const zones = intent.zones ?? [];
+  const networks = intent.networks ?? [];
+  const behind = new Map<string, Ip[]>();
+  for (const zone of zones) {
+    const hosts = zone.kind === "uplink" ? STRANGERS : (zone.subnets ?? []).flatMap(hostsOf);
+    for (const name of zone.interfaces) behind.set(name, [...hosts]);
+  }
+  const clients = (inventory.clients ?? []).flatMap((client) => client.grants ?? []);
+  for (const link of desired.links) {
+    const addresses = clients
+      .filter((grant) => grant.network === link.network)
+      .flatMap((grant) => grant.addresses.map(ip));
+    behind.set(link.name, addresses);
+  }
+  const operators = input.roster.operators.map(({ lane_key }) =>
+    ip(operatorRescueAddress(input.root.network_id, lane_key)),
+  );
+  behind.set("hf-rescue", operators);
+  for (const { interface: name, gateways = [] } of intent.routers[0]!.uplinks ?? []) {
+    behind.get(name)?.push(...gateways.map(ip));
+  }
+  const services = (intent.services ?? []).flatMap((service) => service.ports);
+  const edges = (protocol: string): number[] =>
+    services
+      .filter((port) => port.protocol === protocol)
+      .flatMap((port) => [port.from ?? 0, port.to ?? port.from ?? 0]);
+  const lanes = desired.lanes.map((lane) => lane.port);
+  const rescue = desired.nft.sets.find((set) => set.name === "s_lane_udp")!.elements.map(Number);
+  const forwards = (intent.port_forwards ?? []).flatMap((forward) =>
+    [...new Set([0, (forward.count ?? 1) - 1, forward.count ?? 1])].map((i) => ({
+      zone: forward.zone,
+      address: ip(forward.address),
+      protocol: forward.protocol === "tcp" ? TCP : UDP,
+      port: forward.port + i,
+    })),
+  );
+  return {
+    interfaces: interfacesOf(site).map((device) => device.name),
+    behind,
+    own: routes.own.map((one) => one.ip).filter((one) => !formatIp(one).startsWith("fe80")),
+    hosts: [
+      ...zones.flatMap((zone) => (zone.subnets ?? []).flatMap(hostsOf)),
+      ...networks.flatMap((one) => one.subnets.flatMap(hostsOf)),
+      ...clients.flatMap((grant) => grant.addresses.map(ip)),
+    ],
+    strangers: STRANGERS,
+    odd: ODD,
+    tcp: around([...edges("tcp"), 22, 443, 8022, ...forwards.map((forward) => forward.port)]),
+    udp: around([...edges("udp"), 53, 67, 68, 546, 547, 123, ...lanes, ...rescue, ...forwards.map((one) => one.port)]),
+    forwards,
+    uplinks: zones.filter((zone) => zone.kind === "uplink").flatMap((zone) => zone.interfaces),
+  };
+}
+
+type Draft = Partial<Shot> & Pick<Shot, "iif" | "source" | "target" | "protocol">;
+
+function shotOf(number: number, draft: Draft): Shot {
+  return {
+    number,
+    family: draft.source.family,
+    sport: 0,
+    dport: 0,
+    type: 0,
+    code: 0,
+    id: 0,
+    flags: draft.protocol === TCP ? SYN : 0,
+    mss: 0,
+    hops: 64,
+    about: undefined,
+    parts: "whole",
+    ...draft,
+  };
+}
+
+const sameFamily = (list: readonly Ip[], family: Family): readonly Ip[] => list.filter((one) => one.family === family);
+
+export class Gun {
+  readonly #random: Random;
+  readonly #pools: Pools;
+  readonly #flows: Conntrack;
+  readonly #routes: Routes;
+  #number = 0;
+
+  constructor(random: Random, pools: Pools, flows: Conntrack, routes: Routes) {
+    this.#random = random;
+    this.#pools = pools;
+    this.#flows = flows;
+    this.#routes = routes;
+  }
+
+  /** The next packet; undefined when the dice asked for something that this site does not have. */
+  next(): Shot | undefined {
+    this.#number += 1;
+    const dice = this.#random(100);
+    if (dice < 30) return this.#flowStep();
+    if (dice < 36) return this.#error();
+    if (dice < 43) return this.#ownWord();
+    if (dice < 49) return this.#forwarded();
+    if (dice < 55) return this.#neighbour();
+    return this.#fresh();
+  }
+
+  #sport(): number {
+    if (chance(this.#random, 5, 6)) return 1024 + ((this.#number * 37 + this.#random(7)) % 64_000);
+    return oneOf(this.#random, [...this.#pools.udp, ...this.#pools.tcp]);
+  }
+
+  /** A first packet, from where it may be or from elsewhere, to anywhere. */
+  #fresh(): Shot | undefined {
+    const random = this.#random;
+    const pools = this.#pools;
+    const iif = oneOf(random, pools.interfaces);
+    const honest = pools.behind.get(iif) ?? pools.hosts;
+    const anyone = [...pools.hosts, ...pools.strangers, ...pools.odd, ...pools.own];
+    const source = oneOf(random, honest.length > 0 && chance(random, 5, 6) ? honest : anyone);
+    const dice = random(100);
+    const wide = dice < 30 ? pools.own : dice < 70 ? pools.hosts : dice < 90 ? pools.strangers : pools.odd;
+    const targets = sameFamily(wide, source.family);
+    if (targets.length === 0) return undefined;
+    return this.#aimed(iif, source, oneOf(random, targets));
+  }
+
+  #aimed(iif: string, source: Ip, target: Ip): Shot {
+    const random = this.#random;
+    const dice = random(100);
+    const parts = chance(random, 1, 12) ? "two" : chance(random, 1, 40) ? "first" : "whole";
+    const hops = chance(random, 1, 50) ? 1 : 64;
+    const base = { iif, source, target, parts, hops } as const;
+    if (dice < 45) {
+      const flags = chance(random, 5, 6) ? SYN : oneOf(random, [ACK, SYN | ACK, RST, FIN | ACK, 0, SYN | FIN, FIN]);
+      const mss = flags === SYN ? oneOf(random, [0, 1460, 1460, 1300, 1200]) : 0;
+      const dport = oneOf(random, this.#pools.tcp);
+      return shotOf(this.#number, { ...base, protocol: TCP, flags, mss, sport: this.#sport(), dport });
+    }
+    if (dice < 80) {
+      return shotOf(this.#number, {
+        ...base,
+        protocol: UDP,
+        sport: this.#sport(),
+        dport: oneOf(random, this.#pools.udp),
+      });
+    }
+    if (dice < 97) {
+      const four = source.family === 4;
+      const type = chance(random, 4, 5) ? (four ? 8 : 128) : oneOf(random, four ? [0, 13, 17, 30] : [129, 139, 200]);
+      return shotOf(this.#number, { ...base, protocol: four ? ICMP : ICMP6, type, id: this.#number & 0xffff });
+    }
+    return shotOf(this.#number, { ...base, parts: "whole", protocol: ANY });
+  }
+
+  /** A packet to a port that is forwarded, or next to one. */
+  #forwarded(): Shot | undefined {
+    const { forwards, uplinks, interfaces } = this.#pools;
+    if (forwards.length === 0 || uplinks.length === 0) return undefined;
+    const { address, protocol, port } = oneOf(this.#random, forwards);
+    const iif = chance(this.#random, 5, 6) ? oneOf(this.#random, uplinks) : oneOf(this.#random, interfaces);
+    const source = oneOf(
+      this.#random,
+      sameFamily(this.#pools.behind.get(iif) ?? STRANGERS, 4).length > 0
+        ? sameFamily(this.#pools.behind.get(iif) ?? STRANGERS, 4)
+        : sameFamily(STRANGERS, 4),
+    );
+    const draft = { iif, source, target: address, protocol, sport: this.#sport(), dport: port };
+    return shotOf(this.#number, draft);
+  }
+
+  /** IPv6's own housekeeping, right and wrong. */
+  #neighbour(): Shot {
+    const random = this.#random;
+    const { interfaces, own, hosts } = this.#pools;
+    const iif = oneOf(random, interfaces);
+    const sources = [
+      ip("fe80::5"),
+      ip("fe80::5"),
+      ip("::"),
+      ...sameFamily([...(this.#pools.behind.get(iif) ?? []), ...hosts], 6),
+    ];
+    const near = this.#routes.own.filter((one) => one.interface === iif && one.ip.family === 6).map((one) => one.ip);
+    const targets = [ip("ff02::1"), ip("ff02::2"), ...near, ...sameFamily(own, 6)];
+    const draft = { iif, source: oneOf(random, sources), target: oneOf(random, targets), protocol: ICMP6 };
+    const type = oneOf(random, [130, 131, 132, 133, 134, 135, 136, 143, 137]);
+    return shotOf(this.#number, { ...draft, type, hops: chance(random, 2, 3) ? 255 : 64, id: this.#number & 0xffff });
+  }
+
+  /** What the router says to somebody. */
+  #ownWord(): Shot | undefined {
+    const { own, hosts, strangers } = this.#pools;
+    const source = oneOf(this.#random, own);
+    const targets = sameFamily([...hosts, ...strangers], source.family).filter(
+      (one) => this.#routes.typeOf(one) === "unicast",
+    );
+    if (targets.length === 0) return undefined;
+    const shot = this.#aimed("", source, oneOf(this.#random, targets));
+    return { ...shot, parts: "whole", hops: 64 };
+  }
+
+  /** A packet of a flow that is there: onward or back, now and then by another interface. */
+  #flowStep(): Shot | undefined {
+    const { flows } = this.#flows;
+    if (flows.length === 0) return this.#fresh();
+    const random = this.#random;
+    // Young flows more often than old ones, which still come after an epoch's end.
+    const flow = chance(random, 1, 2)
+      ? flows[flows.length - 1 - random(Math.min(6, flows.length))]!
+      : oneOf(random, flows);
+    const back = chance(random, 3, 5);
+    const ends = back ? flow.reply : flow.original;
+    const usual = back ? flow.oif : flow.iif;
+    const iif = chance(random, 1, 12) ? oneOf(random, this.#pools.interfaces) : usual;
+    if (iif === "" && !this.#routes.isOwn(ends.source)) return undefined; // nobody can say that
+    if (iif === "" && this.#routes.typeOf(ends.target) !== "unicast") return undefined;
+    if (iif === "" && formatIp(ends.source).startsWith("fe80")) return undefined;
+    const parts = iif !== "" && chance(random, 1, 15) ? "two" : "whole";
+    return shotOf(this.#number, { ...ends, iif, parts, flags: this.#flagsOf(flow, back) });
+  }
+
+  #flagsOf(flow: Flow, back: boolean): number {
+    if (flow.original.protocol !== TCP) return 0;
+    if (chance(this.#random, 1, 15)) return oneOf(this.#random, [RST, FIN | ACK, SYN, SYN | ACK, ACK]);
+    if (flow.tcp === "ss") return back ? SYN | ACK : SYN;
+    return ACK;
+  }
+
+  /** An ICMP error about a packet of a flow, from somebody on its way, or from nobody. */
+  #error(): Shot | undefined {
+    const { flows } = this.#flows;
+    if (flows.length === 0) return undefined;
+    const random = this.#random;
+    const flow = oneOf(random, flows);
+    const back = chance(random, 2, 3);
+    // Back: about an original, as it left; onward: about a reply, as it arrived where the flow came from.
+    const seen: Ends = back ? turned(flow.reply) : turned(flow.original);
+    const usual = back ? flow.oif : flow.iif;
+    const iif = chance(random, 1, 12) ? oneOf(random, this.#pools.interfaces) : usual;
+    if (iif === "") return undefined;
+    const four = seen.source.family === 4;
+    const honest = sameFamily(this.#pools.behind.get(iif) ?? [], seen.source.family);
+    const source = honest.length > 0 && chance(random, 2, 3) ? oneOf(random, honest) : seen.target;
+    const strays = sameFamily([...this.#pools.own, ...this.#pools.hosts], seen.source.family);
+    const target = chance(random, 1, 10) && strays.length > 0 ? oneOf(random, strays) : seen.source;
+    const type = oneOf(random, four ? [3, 11, 12, 5, 4] : [1, 2, 3, 4]);
+    const about = chance(random, 1, 10) ? { ...seen, dport: seen.dport ^ 1, id: seen.id ^ 1 } : seen;
+    return shotOf(this.#number, { iif, source, target, protocol: four ? ICMP : ICMP6, type, about });
+  }
+}
+
+/** A packet that these ends would answer, in its own terms. */
+function turned(ends: Ends): Ends {
+  const swap = { ...ends, source: ends.target, target: ends.source, sport: ends.dport, dport: ends.sport };
+  const types: Readonly<Record<number, number>> = {
+    0: 8,
+    8: 0,
+    13: 14,
+    14: 13,
+    15: 16,
+    16: 15,
+    17: 18,
+    18: 17,
+    128: 129,
+    129: 128,
+  };
+  const icmp = ends.protocol === ICMP || ends.protocol === ICMP6;
+  return icmp ? { ...swap, type: types[ends.type] ?? ends.type } : swap;
+}
