@@ -17,13 +17,18 @@ const code = await runCampaign(
       return Promise.resolve(() => {});
     },
     one: fuzzCase,
-    line: ({ packets = 0, six = 0, forwarded = 0, delivered = 0, translated = 0, disagreements = 0 }, sites) => ({
+    line: (
+      { packets = 0, six = 0, forwarded = 0, delivered = 0, translated = 0, refused = 0, open = 0, disagreements = 0 },
+      sites,
+    ) => ({
       sites,
       packets,
       v6: six,
       forwarded,
       delivered,
       translated,
+      refused,
+      open,
       disagreements,
     }),
   },

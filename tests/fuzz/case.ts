@@ -5,11 +5,15 @@ import { stringify } from "yaml";
 import { rulesetText } from "../../agent/core/nft-text.ts";
 import { type Counts, Miss, type Random } from "../campaigns/campaign.ts";
 import { bent } from "./bend.ts";
+import { byWalker } from "./by-walker.ts";
 import { byReader } from "./oracle.ts";
 import { Disagreement, type Oracle, runSite } from "./run.ts";
 import { siteAtRandom } from "./sites.ts";
 
-export const ORACLES: readonly Oracle[] = [{ name: "reader", decide: byReader }];
+export const ORACLES: readonly Oracle[] = [
+  { name: "reader", decide: byReader },
+  { name: "walker", decide: byWalker },
+];
 
 export const PACKETS = 120;
 const folder = join(import.meta.dir, "../../out/fuzz");

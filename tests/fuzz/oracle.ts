@@ -41,6 +41,7 @@ export type Decision = {
   readonly mark: number;
   readonly dnat: boolean;
   readonly notrack: boolean;
+  readonly routeMark: number; // of the packet, when its route was chosen
   readonly first: boolean; // of a flow that begins if this packet gets through
 };
 
@@ -48,7 +49,10 @@ export type Decision = {
  * The fates that an oracle holds possible: one, or more where the ruleset leaves it to time (a rate limit) or to
  * the kernel's choice. The kernel must do one of them.
  */
-export type Decide = (place: Place, moment: Moment) => readonly Fate[];
+export type Decide = (place: Place, moment: Moment) => readonly Fate[] | Refused;
+
+/** An oracle that cannot know says so, and why: it is not asked, and the campaign counts how often. */
+export type Refused = { readonly refused: string };
 
 const CONNTRACK = -200;
 const rulesets = new WeakMap<NftTable, Map<number, Ruleset>>();
@@ -226,7 +230,8 @@ function walkOnce(
   const { trail, counters, limited } = run;
   const first = regs.ct.state === "new" && moment.view.flow === undefined;
   const { mark, dnat } = regs.ct;
-  return { decision: { fate, trail, counters, mark, dnat, notrack: regs.notrack, first }, limited };
+  const { notrack, mark: routeMark } = regs;
+  return { decision: { fate, trail, counters, mark, dnat, notrack, routeMark, first }, limited };
 }
 
 const DROPPED: Fate = { kind: "dropped" };
@@ -281,7 +286,8 @@ export function decisions(place: Place, moment: Moment): readonly Decision[] {
 }
 
 /** The reader of tests as an oracle. */
-export const byReader: Decide = (place, moment) => decisions(place, moment).map((one) => one.fate);
+export const byReader = (place: Place, moment: Moment): readonly Fate[] =>
+  decisions(place, moment).map((one) => one.fate);
 
 const portsText = ([from, to]: readonly [number, number]): string => (from === to ? `${from}` : `${from}-${to}`);
 

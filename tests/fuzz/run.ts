@@ -24,6 +24,8 @@ export type Tally = {
   dropped: number;
   translated: number;
   six: number;
+  refused: number; // questions that an oracle did not answer
+  open: number; // answers that leave more than one fate
 };
 
 /** A packet whose fate an oracle did not foresee. */
@@ -62,7 +64,16 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
   const routes = new Routes(plan.site);
   const flows = new Conntrack();
   const gun = new Gun(random, poolsOf(plan.site, routes), flows, routes);
-  const tally: Tally = { packets: 0, forwarded: 0, delivered: 0, dropped: 0, translated: 0, six: 0 };
+  const tally: Tally = {
+    packets: 0,
+    forwarded: 0,
+    delivered: 0,
+    dropped: 0,
+    translated: 0,
+    six: 0,
+    refused: 0,
+    open: 0,
+  };
   const told = new Map(plan.oracles.map((oracle) => [oracle, oracle.told?.(plan.table) ?? plan.table]));
   let epoch = 1;
   await arena.load(plan.table, epoch);
@@ -77,6 +88,11 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
     if (strange !== undefined) throw new Error(`nobody sent this: ${sightingText(strange)}, after ${shotText(shot)}`);
     for (const oracle of plan.oracles) {
       const fates = oracle.decide({ ...place, table: told.get(oracle)! }, moment);
+      if ("refused" in fates) {
+        tally.refused += 1;
+        continue;
+      }
+      if (fates.length > 1) tally.open += 1;
       const found = fitting(shot, sightings, fates);
       if ("why" in found)
         throw new Disagreement(oracle.name, shot, complaint(oracle, place, moment, sightings, found.why));
