@@ -1,7 +1,7 @@
 /**
  * What conntrack knows, flow by flow, as packets pass: states, directions, marks and NAT, from the kernel's
  * net/netfilter/nf_conntrack_*.c. A flow exists once its first packet got through; that a reply was seen stays known
- * even when the reply was dropped. TCP is followed as far as the test plays it: three-way handshake, data, loose
+ * even when a rule dropped the reply. TCP is followed as far as the test plays it: three-way handshake, data, loose
  * pick-up (nf_conntrack_tcp_loose is 1), resets.
  */
 import { formatIp } from "../../schemas/ip.ts";
@@ -117,7 +117,6 @@ export class Conntrack {
     const found = this.#flows.get(text(key(shot)));
     if (found === undefined) return alone(this.#begins(shot) ? "new" : "invalid", shot);
     const { flow, direction } = found;
-    // The kernel looks the reply up, and so knows that there was one, before it looks at TCP.
     const answered = flow.answered || direction === "reply";
     const next =
       shot.protocol === TCP
@@ -126,11 +125,13 @@ export class Conntrack {
     if (next === "ss" && (flow.tcp === "tw" || flow.tcp === "cl")) {
       return { ...alone("new", shot), remember: () => this.#forget(flow) }; // opened anew
     }
+    // An invalid packet leaves nothing behind. A reset of what nobody has answered yet ends the flow at once.
+    if (next === "iv") return alone("invalid", shot);
     const remember = (): void => {
+      if (shot.flags & RST && !flow.answered) this.#forget(flow);
       flow.answered = answered;
-      if (next !== "iv" && next !== "ig") flow.tcp = next;
+      if (next !== "ig") flow.tcp = next;
     };
-    if (next === "iv") return { ...alone("invalid", shot), remember };
     return { ...this.#ofFlow(flow, direction, answered ? "established" : "new", shot), remember };
   }
 

@@ -28,23 +28,32 @@ export type Tally = {
   open: number; // answers that leave more than one fate
 };
 
+/** What is done to a router: a packet, or the end of a policy's epoch. */
+export type Act = Shot | "epoch";
+
 /** A packet whose fate an oracle did not foresee. */
 export class Disagreement extends Error {
   readonly oracle: string;
-  readonly shot: Shot;
-  constructor(oracle: string, shot: Shot, text: string) {
+  /** Everything up to the packet, which is the last. */
+  readonly acts: readonly Act[];
+  constructor(oracle: string, acts: readonly Act[], text: string) {
     super(text);
     this.oracle = oracle;
-    this.shot = shot;
+    this.acts = acts;
   }
 }
 
 export type Plan = {
   readonly site: Site;
   readonly table: NftTable; // as loaded: the site's own, or a bent one
+  readonly isBent: boolean;
   readonly packets: number;
   readonly oracles: readonly Oracle[];
   readonly folder: string;
+  /** What to do, when it is known already; otherwise the dice decide. */
+  readonly acts?: readonly Act[];
+  /** Takes a disagreement, after which that oracle is asked no more; without it the first one ends the run. */
+  readonly wrong?: (found: Disagreement) => void;
 };
 
 /** Packets between two epochs. */
@@ -77,16 +86,22 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
   const told = new Map(plan.oracles.map((oracle) => [oracle, oracle.told?.(plan.table) ?? plan.table]));
   let epoch = 1;
   await arena.load(plan.table, epoch);
-  while (tally.packets < plan.packets) {
-    const shot = gun.next();
-    if (shot === undefined) continue;
+  const done: Act[] = [];
+  for (const act of plan.acts ?? dice(gun, plan.packets)) {
+    done.push(act);
+    if (act === "epoch") {
+      epoch += 1;
+      await arena.load(plan.table, epoch);
+      continue;
+    }
+    const shot = act;
     tally.packets += 1;
     const place: Place = { site: plan.site, table: plan.table, epoch, routes };
     const moment: Moment = { shot, view: flows.view(shot), flows };
     const sightings = arena.ports.shoot(shot);
     const strange = sightings.find((one) => one.packet.number !== shot.number);
     if (strange !== undefined) throw new Error(`nobody sent this: ${sightingText(strange)}, after ${shotText(shot)}`);
-    for (const oracle of plan.oracles) {
+    for (const oracle of told.keys()) {
       const fates = oracle.decide({ ...place, table: told.get(oracle)! }, moment);
       if ("refused" in fates) {
         tally.refused += 1;
@@ -94,21 +109,31 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
       }
       if (fates.length > 1) tally.open += 1;
       const found = fitting(shot, sightings, fates);
-      if ("why" in found)
-        throw new Disagreement(oracle.name, shot, complaint(oracle, place, moment, sightings, found.why));
+      if (!("why" in found)) continue;
+      const wrong = new Disagreement(oracle.name, [...done], complaint(oracle, place, moment, sightings, found.why));
+      if (plan.wrong === undefined) throw wrong;
+      plan.wrong(wrong);
+      told.delete(oracle);
     }
-    learn(place, moment, sightings);
+    learn(place, moment, sightings, done);
     count(tally, shot, sightings);
-    if (tally.packets % EPOCH_EVERY === 0) {
-      epoch += 1;
-      await arena.load(plan.table, epoch);
-    }
   }
   return tally;
 }
 
+/** Packets as they fall, each made when the ones before it have had their effect. */
+function* dice(gun: Gun, packets: number): Generator<Act> {
+  for (let n = 0; n < packets; ) {
+    const shot = gun.next();
+    if (shot === undefined) continue;
+    n += 1;
+    yield shot;
+    if (n % EPOCH_EVERY === 0 && n < packets) yield "epoch";
+  }
+}
+
 /** What conntrack has learnt from a packet, by the reader's decision that fits. */
-function learn(place: Place, moment: Moment, sightings: readonly Sighting[]): void {
+function learn(place: Place, moment: Moment, sightings: readonly Sighting[], done: readonly Act[]): void {
   const { shot, view, flows } = moment;
   if (shot.parts === "first") return;
   const all = decisions(place, moment);
@@ -118,7 +143,7 @@ function learn(place: Place, moment: Moment, sightings: readonly Sighting[]): vo
     all.map((one) => one.fate),
   );
   if ("why" in found)
-    throw new Disagreement("reader", shot, complaint({ name: "reader" }, place, moment, sightings, found.why));
+    throw new Disagreement("reader", [...done], complaint({ name: "reader" }, place, moment, sightings, found.why));
   const { fate, mark, dnat, notrack, first } = all[found.at]!;
   if (notrack || view.ct.state === "untracked") return;
   view.remember();

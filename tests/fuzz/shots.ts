@@ -157,6 +157,7 @@ export class Gun {
     if (dice < 43) return this.#ownWord();
     if (dice < 49) return this.#forwarded();
     if (dice < 55) return this.#neighbour();
+    if (dice < 57) return this.#lease();
     return this.#fresh();
   }
 
@@ -240,6 +241,30 @@ export class Gun {
     const draft = { iif, source: oneOf(random, sources), target: oneOf(random, targets), protocol: ICMP6 };
     const type = oneOf(random, [130, 131, 132, 133, 134, 135, 136, 143, 137]);
     return shotOf(this.#number, { ...draft, type, hops: chance(random, 2, 3) ? 255 : 64, id: this.#number & 0xffff });
+  }
+
+  /** DHCP in both directions and both families, to the router and to everybody. */
+  #lease(): Shot {
+    const random = this.#random;
+    const iif = oneOf(random, this.#pools.interfaces);
+    const four = random(2) === 0;
+    const near = this.#routes.own.filter((one) => one.interface === iif && (one.ip.family === 4) === four);
+    const pair = oneOf(
+      random,
+      four
+        ? [
+            [68, 67],
+            [67, 68],
+          ]
+        : [
+            [546, 547],
+            [547, 546],
+          ],
+    );
+    const sources = four ? [ip("0.0.0.0"), ...sameFamily(this.#pools.behind.get(iif) ?? [], 4)] : [ip("fe80::5")];
+    const targets = [...near.map((one) => one.ip), ip(four ? "255.255.255.255" : "ff02::1")];
+    const draft = { iif, source: oneOf(random, sources), target: oneOf(random, targets), protocol: UDP };
+    return shotOf(this.#number, { ...draft, sport: pair[0]!, dport: pair[1]! });
   }
 
   /** What the router says to somebody. */

@@ -229,7 +229,7 @@ function repair(document: unknown, problems: readonly Problem[]): boolean {
 }
 
 /** Takes out what breaks a law until nothing does; undefined when that leads nowhere. */
-function lawful(documents: Draft): Draft | undefined {
+export function lawful(documents: Draft): Draft | undefined {
   for (let round = 0; round < 40; round += 1) {
     // A document that lost a thing which it must have is none any more.
     const intent = v.safeParse(IntentDocument, documents.intent);
