@@ -5,6 +5,7 @@
  */
 import { fuzzCase } from "../fuzz/case.ts";
 import { stayOnOneProcessor } from "../fuzz/libc.ts";
+import { leaveYard } from "../fuzz/run.ts";
 import { runCampaign } from "./campaign.ts";
 
 const code = await runCampaign(
@@ -14,7 +15,7 @@ const code = await runCampaign(
     cases: 200,
     setUp: () => {
       stayOnOneProcessor();
-      return Promise.resolve(() => {});
+      return Promise.resolve(leaveYard);
     },
     one: fuzzCase,
     line: (

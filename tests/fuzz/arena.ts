@@ -13,17 +13,26 @@
  * not judged (nf_conntrack_tcp_be_liberal, nf_conntrack_tcp_ignore_invalid_rst): they are no matter of the ruleset.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rulesetText } from "../../agent/core/nft-text.ts";
 import type { NftTable } from "../../schemas/desired.ts";
-import { type Output, type Space, World } from "../netns/world.ts";
-import { openTun, within } from "./libc.ts";
+import { type Space, World } from "../netns/world.ts";
+import { forgetFlows, openTun, within } from "./libc.ts";
 import { Ports, type Wire } from "./ports.ts";
 import type { Site } from "./sites.ts";
 
 /** An interface that no zone has. */
 export const STRANGER = "eth9";
+/**
+ * A namespace that ever had an IPv4 rule looks at sources more closely for good (fib_has_custom_rules): so that it does
+ * not matter which sites came before, every yard has had one. A router with a static uplink has them anyway.
+ */
+const RULE_ONCE = "ip -4 rule add priority 5 lookup main && ip -4 rule del priority 5";
+/** Groups of routers are joined when forwarding begins, not by a device that comes later: so it begins anew. */
+const CALM = "sysctl -qw net.ipv6.conf.all.forwarding=0";
+/** Link group of a site's wires, so that they go at once. */
+const GROUP = 7;
 const BELL = { inside: "fzbell", outside: "fzrope" } as const;
 
 export type LocalAddress = { readonly interface: string; readonly cidr: string };
@@ -57,6 +66,7 @@ export function addressesOf(site: Site): readonly LocalAddress[] {
 export const LEASE_METRIC = 50;
 
 const SETTINGS: readonly string[] = [
+  "net.ipv6.conf.default.addr_gen_mode=1",
   "net.ipv4.conf.all.rp_filter=0",
   "net.ipv4.conf.default.rp_filter=0",
   "net.ipv6.conf.default.accept_ra=0",
@@ -91,8 +101,8 @@ function routerScript(site: Site, outside: string): string {
         `link add name ${name} mtu ${mtu} address ${mac(devices.findIndex((one) => one.name === name))} type veth peer name q${devices.findIndex((one) => one.name === name)} mtu ${mtu} netns ${outside}`,
     ),
     `link add name ${BELL.inside} type veth peer name ${BELL.outside} netns ${outside}`,
-    ...wires.map(({ name }) => `link set dev ${name} arp off up`),
-    `link set dev ${BELL.inside} arp off up`,
+    ...wires.map(({ name }) => `link set dev ${name} group ${GROUP} arp off up`),
+    `link set dev ${BELL.inside} group ${GROUP} arp off up`,
     ...devices.filter((device) => device.tunnel).map(({ name, mtu }) => `link set dev ${name} mtu ${mtu} up`),
     ...addressesOf(site).map(
       ({ interface: name, cidr }) => `address add ${cidr} dev ${name}${cidr.includes(":") ? " nodad" : ""}`,
@@ -123,8 +133,6 @@ function routerScript(site: Site, outside: string): string {
   const settings = [...sysctls.map(({ key, value }) => `${key}=${value}`)];
   return [
     "set -e\n",
-    `nft -f - <<'END'\n${QUIET}END\n`,
-    `sysctl -qw ${SETTINGS.join(" ")}\n`,
     batch("", link),
     `sysctl -qw ${settings.join(" ")}\n`,
     batch("-4", way(4)),
@@ -139,65 +147,88 @@ function outsideScript(site: Site): string {
   return `set -e\nip -batch - <<'END'\n${lines.join("\n")}\nEND\n`;
 }
 
-export class Arena {
-  readonly ports: Ports;
-  readonly #world: World;
-  readonly #router: Space;
-  readonly #folder: string;
+/** Two namespaces, the router's and what is around it: several sites, one after the other, are built in them. */
+export class Yard {
+  readonly world: World;
+  readonly router: Space;
+  readonly outside: Space;
 
-  private constructor(world: World, router: Space, ports: Ports, folder: string) {
-    this.#world = world;
-    this.#router = router;
-    this.ports = ports;
-    this.#folder = folder;
+  private constructor(world: World, router: Space, outside: Space) {
+    this.world = world;
+    this.router = router;
+    this.outside = outside;
   }
 
-  /** Builds the router, without its ruleset. */
-  static async open(site: Site, folder: string): Promise<Arena> {
+  /** Takes the lock of all worlds, until close(). */
+  static async open(): Promise<Yard> {
     const world = await World.create({ name: "fuzz" });
     try {
       const [router, outside] = [await world.space("r"), await world.space("o")];
-      const devices = interfacesOf(site);
-      const paths = { router: `/run/netns/${router.netns}`, outside: `/run/netns/${outside.netns}` };
-      const quiet = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
-      await world.must(outside, ["sh", "-c", quiet]);
+      const silent = "net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
+      await world.must(outside, ["sysctl", "-qw", ...silent.split(" ")]);
       // Before the first device: what it has is copied from here.
-      await world.must(router, ["sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1"]);
-      const tuns = within(
-        paths.router,
-        () => new Map(devices.filter((device) => device.tunnel).map(({ name }) => [name, openTun(name)])),
-      );
-      await world.must(router, ["sh", "-c", routerScript(site, outside.netns)]);
-      await world.must(outside, ["sh", "-c", outsideScript(site)]);
-      const wires = devices.map(
-        ({ name, tunnel }, i): Wire => ({
-          name,
-          peer: tunnel ? "" : `q${i}`,
-          mac: Uint8Array.from([2, 0, 0, 0, 0, i]),
-        }),
-      );
-      mkdirSync(folder, { recursive: true });
-      return new Arena(world, router, new Ports(paths.router, paths.outside, wires, tuns, BELL), folder);
+      await world.must(router, ["sysctl", "-qw", ...SETTINGS]);
+      await world.must(router, ["nft", "-f", "-"], { stdin: QUIET });
+      await world.must(router, ["sh", "-ec", RULE_ONCE]);
+      return new Yard(world, router, outside);
     } catch (error) {
       world.destroy();
       throw error;
     }
   }
 
+  close(): void {
+    this.world.destroy();
+  }
+}
+
+export class Arena {
+  readonly ports: Ports;
+  readonly #yard: Yard;
+  readonly #site: Site;
+  readonly #folder: string;
+
+  private constructor(yard: Yard, site: Site, ports: Ports, folder: string) {
+    this.#yard = yard;
+    this.#site = site;
+    this.ports = ports;
+    this.#folder = folder;
+  }
+
+  /** Builds the router, without its ruleset. A yard in which that fails is of no use any more. */
+  static async open(yard: Yard, site: Site, folder: string): Promise<Arena> {
+    const { world, router, outside } = yard;
+    const devices = interfacesOf(site);
+    const paths = { router: `/run/netns/${router.netns}`, outside: `/run/netns/${outside.netns}` };
+    const tuns = within(
+      paths.router,
+      () => new Map(devices.filter((device) => device.tunnel).map(({ name }) => [name, openTun(name)])),
+    );
+    await world.must(router, ["sh", "-c", routerScript(site, outside.netns)]);
+    await world.must(outside, ["sh", "-c", outsideScript(site)]);
+    const wires = devices.map(({ name, tunnel }, i): Wire => {
+      return { name, peer: tunnel ? "" : `q${i}`, mac: Uint8Array.from([2, 0, 0, 0, 0, i]) };
+    });
+    mkdirSync(folder, { recursive: true });
+    return new Arena(yard, site, new Ports(paths.router, paths.outside, wires, tuns, BELL), folder);
+  }
+
   /** Loads a table as the router does: the whole text in one transaction, the epoch in the upper half of a mark. */
   async load(table: NftTable, epoch: number): Promise<void> {
-    const file = join(this.#folder, "ruleset.nft");
+    const file = join(this.#folder, `ruleset-${process.pid}.nft`);
     writeFileSync(file, rulesetText(table, "0x00000001"));
-    await this.#world.must(this.#router, ["nft", "-D", `HF_EPOCH=${epochWord(epoch)}`, "-f", file]);
+    const { world, router } = this.#yard;
+    await world.must(router, ["nft", "-D", `HF_EPOCH=${epochWord(epoch)}`, "-f", file]);
+    rmSync(file);
   }
 
-  run(argv: readonly string[]): Promise<Output> {
-    return this.#world.exec(this.#router, argv);
-  }
-
-  close(): void {
+  /** Takes everything away again: devices and with them routes, rules, the table, and every flow. */
+  async close(): Promise<void> {
     this.ports.close();
-    this.#world.destroy();
+    const rules = this.#site.desired.rules.map(({ family, priority }) => `ip -${family} rule del priority ${priority}`);
+    const script = [`ip link delete group ${GROUP}`, ...rules, "nft delete table inet holdfast", CALM].join("\n");
+    await this.#yard.world.must(this.#yard.router, ["sh", "-ec", script]);
+    within(`/run/netns/${this.#yard.router.netns}`, forgetFlows);
   }
 }
 

@@ -17,7 +17,7 @@ export const ORACLES: readonly Oracle[] = [
   { name: "walker", decide: byWalker },
 ];
 
-export const PACKETS = 200;
+export const PACKETS = 120;
 const folder = join(import.meta.dir, "../../out/fuzz");
 
 export type Case = { readonly index: number; readonly random: Random; readonly seed: number };

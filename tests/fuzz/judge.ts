@@ -40,7 +40,19 @@ export function differs(shot: Shot, sightings: readonly Sighting[], fate: Fate):
   const hops = shot.iif === "" ? shot.hops : shot.hops - 1;
   if (seen.hops !== hops) return `it has ${seen.hops} hops left`;
   if (fate.mss !== undefined && seen.mss !== fate.mss) return `its segment size is ${seen.mss}`;
-  return headersDiffer(shot, seen, fate.out, false);
+  return headersDiffer(shot, seen, fate.out, false) ?? aboutDiffers(seen, fate.out);
+}
+
+function aboutDiffers({ about: seen }: Seen, { about }: Out): string | undefined {
+  if (about === undefined) return undefined;
+  const same =
+    seen !== undefined &&
+    seen.source.value === about.source.value &&
+    seen.target.value === about.target.value &&
+    seen.sport === about.sport &&
+    seen.dport === about.dport &&
+    seen.id === about.id;
+  return same ? undefined : `it is about ${seen === undefined ? "nothing" : endsText(seen)}, not ${endsText(about)}`;
 }
 
 export function sightingText(sighting: Sighting): string {

@@ -131,6 +131,32 @@ function openFile0(path: string): number {
   return must(`open ${path}`, call.open(ptr(name), O_CLOEXEC));
 }
 
+const AF_NETLINK = 16;
+const NETLINK_NETFILTER = 12;
+
+/** Makes conntrack of the present namespace forget every flow: IPCTNL_MSG_CT_DELETE without a tuple. */
+export function forgetFlows(): void {
+  const fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  try {
+    for (const family of [AF_INET, AF_INET6]) {
+      const message = new Uint8Array(20);
+      const view = new DataView(message.buffer);
+      view.setUint32(0, message.length, true);
+      view.setUint16(4, (1 << 8) | 2, true);
+      view.setUint16(6, 1 | 4, true); // NLM_F_REQUEST, NLM_F_ACK
+      message[16] = family;
+      const kernel = new Uint8Array(12);
+      kernel[0] = AF_NETLINK;
+      if (!send(fd, message, kernel)) throw new Error("netlink takes no message");
+      const answer = receive(fd)?.bytes;
+      const error = answer === undefined ? -1 : new DataView(answer.buffer).getInt32(16, true);
+      if (error !== 0) throw new Error(`conntrack does not forget: ${error}`);
+    }
+  } finally {
+    closeFile(fd);
+  }
+}
+
 const TUNSETIFF = 0x400454ca;
 const IFF_TUN_NO_PI = 0x1001;
 

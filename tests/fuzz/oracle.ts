@@ -26,6 +26,8 @@ export type Out = Omit<Ends, "source" | "sport" | "id"> & {
   readonly sources: readonly Ip[];
   readonly sports: readonly [number, number];
   readonly ids: readonly [number, number];
+  /** The packet inside an error, when the oracle says how it comes out. */
+  readonly about?: Ends;
 };
 
 export type Fate =
@@ -152,9 +154,19 @@ function track({ regs, moment: { view } }: Walk): void {
 
 const whole = (value: number): readonly [number, number] => [value, value];
 
+/** The packet inside an error, as whoever sent it knows it: translated back with its flow. */
+function aboutOf({ regs, moment: { shot, view } }: Walk): Pick<Out, "about"> {
+  if (shot.about === undefined) return {};
+  if (regs.ct.state !== "related" || view.flow === undefined) return { about: shot.about };
+  return { about: view.ct.direction === "reply" ? view.flow.original : view.flow.reply };
+}
+
 /** Headers as they are now. */
-function outOf({ regs, moment: { shot } }: Walk): Out {
+function outOf(walk: Walk): Out {
+  const { regs, moment } = walk;
+  const { shot } = moment;
   return {
+    ...aboutOf(walk),
     target: ipOf(regs.family, regs.target),
     sources: [ipOf(regs.family, regs.source)],
     protocol: regs.protocol,

@@ -59,6 +59,9 @@ function macOf(target: Ip, own: Uint8Array): readonly number[] {
   return formatIp(target) === "255.255.255.255" ? [255, 255, 255, 255, 255, 255] : [...own];
 }
 
+/** Identification of packets. A fragment that waits for the rest in vain would spoil a later site's with the same one. */
+let serial = 0;
+
 export class Ports {
   readonly #wires: ReadonlyMap<string, Wire>;
   readonly #tuns: ReadonlyMap<string, number>;
@@ -109,7 +112,8 @@ export class Ports {
 
   /** Sends a packet on its way and returns what came of it, and of packets before it that were kept somewhere. */
   shoot(shot: Shot): readonly Sighting[] {
-    for (const bytes of packetsOf(shot)) this.#put(shot, bytes);
+    serial = (serial % 65_000) + 1;
+    for (const bytes of packetsOf(shot, serial)) this.#put(shot, bytes);
     this.settle();
     return this.#look();
   }

@@ -3,8 +3,8 @@
  * net/ipv4/route.c, net/ipv4/fib_frontend.c, net/ipv6/route.c). From what the test put there, not from the compiler.
  *
  * Facts of the kernel that show in a packet's fate:
- * - an IPv4 source that is an address of the router is refused at routing, whatever a rule of prerouting said of it; with
- *   ip rules of our own the source is looked up as a target, and then broadcast addresses are refused too;
+ * - an IPv4 source that is an address of the router is refused at routing, whatever a rule of prerouting said of it; once
+ *   the machine had ip rules of its own the source is looked up as a target, and then broadcast addresses are refused too;
  * - since Linux 5.14 the lowest address of an IPv4 subnet is a host like any other; the highest is a broadcast address;
  * - a router that forwards IPv6 owns the lowest address of each of its subnets as an anycast address (RFC 4291 2.6.1):
  *   packets to it are taken in, and "fib daddr type" calls it anycast, not local: lanes are not there.
@@ -215,7 +215,6 @@ export class Routes {
   #sourceFits(iif: string, source: Ip, target: Ip, mark: number): boolean {
     if (this.#local.has(key(source)) && source.family === 4) return false;
     const loose = this.#loose.has(iif);
-    if (!loose && this.#rules[4].length === 1) return true;
     if (this.#broadcast.has(key(source))) return false;
     if (!loose) return true;
     // Loose: somewhere there must be a way back, and an interface without an address has none but its own.

@@ -4,7 +4,7 @@
  */
 import type { NftTable } from "../../schemas/desired.ts";
 import type { Random } from "../campaigns/campaign.ts";
-import { Arena } from "./arena.ts";
+import { Arena, Yard } from "./arena.ts";
 import { Conntrack } from "./conntrack.ts";
 import { fitting, sightingText } from "./judge.ts";
 import { type Decide, decisions, fateText, type Moment, type Place } from "./oracle.ts";
@@ -59,13 +59,30 @@ export type Plan = {
 /** Packets between two epochs. */
 const EPOCH_EVERY = 60;
 
+/** A yard serves so many sites; then others may have the lock of all worlds. */
+const SITES_PER_YARD = 25;
+let yard: { readonly open: Yard; sites: number } | undefined;
+
+/** Leaves the yard: whoever runs sites calls this at the end, and after whatever went wrong. */
+export function leaveYard(): void {
+  yard?.open.close();
+  yard = undefined;
+}
+
 /** Runs a site; throws a Disagreement at the first packet that an oracle gets wrong. */
 export async function runSite(plan: Plan, random: Random): Promise<Tally> {
-  const arena = await Arena.open(plan.site, plan.folder);
+  if (yard !== undefined && yard.sites >= SITES_PER_YARD) leaveYard();
+  yard ??= { open: await Yard.open(), sites: 0 };
+  yard.sites += 1;
   try {
-    return await shootAll(arena, plan, random);
-  } finally {
-    arena.close();
+    const arena = await Arena.open(yard.open, plan.site, plan.folder);
+    const tally = await shootAll(arena, plan, random);
+    await arena.close();
+    return tally;
+  } catch (error) {
+    // Whatever is left of the site goes with its yard.
+    leaveYard();
+    throw error;
   }
 }
 

@@ -5,6 +5,8 @@ import { type Draft, lawful, siteOf } from "./sites.ts";
 
 /** Runs that are spent on it; each is a router that is built. */
 const TRIES = 40;
+/** And no more time than this. */
+const PATIENCE_MS = 40_000;
 
 type Small = { readonly plan: Plan; readonly error: Disagreement };
 
@@ -55,8 +57,10 @@ function* smaller(draft: Draft): Generator<Draft> {
 export async function shrunk(plan: Plan, error: Disagreement): Promise<Small> {
   let small: Small = { plan: { ...plan, acts: error.acts }, error };
   let tries = TRIES;
+  const until = performance.now() + PATIENCE_MS;
   const attempt = async (next: Plan): Promise<boolean> => {
-    tries -= 1;
+    tries = performance.now() < until ? tries - 1 : 0;
+    if (tries === 0) return false;
     const found = await again(next, error.oracle);
     if (found === undefined) return false;
     small = { plan: { ...next, acts: found.acts }, error: found };

@@ -134,11 +134,10 @@ function withHeader(ends: Ends, payload: readonly number[], { hops, id, offset, 
 
 const WHOLE = { id: 0, offset: 0, more: false };
 
-/** The packet as it goes on the wire: one, or its fragments in order. */
-export function packetsOf(shot: Shot): readonly Uint8Array[] {
+/** The packet as it goes on the wire: one, or its fragments in order. No two packets within a minute share an `id`. */
+export function packetsOf(shot: Shot, id: number): readonly Uint8Array[] {
   const inner = shot.about === undefined ? [] : innerOf(shot.about);
   const bytes = upper(shot, { flags: shot.flags, mss: shot.mss, body: [...inner, ...marked(shot.number)] });
-  const id = 1 + (shot.number % 65_000);
   if (shot.parts === "whole") return [Uint8Array.from(withHeader(shot, bytes, { ...WHOLE, hops: shot.hops, id }))];
   const cut = shot.protocol === TCP ? 32 : 16; // behind the first number
   const first = withHeader(shot, bytes.slice(0, cut), { hops: shot.hops, id, offset: 0, more: true });
