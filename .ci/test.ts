@@ -27,7 +27,8 @@ const before: readonly Step[] = [
 /** A slice of each campaign with a fixed seed: a regression shows here, new seeds are for the full runs. */
 const campaigns: readonly (readonly [script: string, args: readonly string[]])[] = [
   ["tests/campaigns/determinism.ts", ["--seed", "1", "--cases", "20"]],
-  ["tests/campaigns/decode-fuzz.ts", ["--seed", "1", "--cases", "2000"]],
+  ["tests/campaigns/decode-fuzz.ts", ["--seed", "2", "--cases", "2000"]],
+  ["tests/campaigns/fuzz.ts", ["--seed", "2", "--sites", "3"]],
   ["tests/campaigns/loss.ts", ["--seed", "4", "--cases", "1"]],
   ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
   ["tests/campaigns/vectors.ts", ["--seed", "1", "--vectors", "20"]],
@@ -37,7 +38,7 @@ const campaigns: readonly (readonly [script: string, args: readonly string[]])[]
 ];
 
 /** Worlds of namespaces and machines hold one lock and real deadlines; they run one file at a time. */
-const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults)\//.test(path);
+const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults|fuzz)\//.test(path);
 /** Worlds that compute and watch no clock: they need no lock and go beside the others. */
 const isBeside = (path: string): boolean => /^tests\/netns\/(scripts|nft-text|policy-golden)\./.test(path);
 /** A machine without KVM takes both processors. */

@@ -44,9 +44,32 @@ const BENDS: readonly Bend[] = [
 const bendable = (chain: NftChain): boolean =>
   chain.rules.length > 0 && chain.base?.type !== "nat" && chain.name !== "c_stamp";
 
+type Open = { readonly name: string; readonly rules: string[] };
+
+/**
+ * One chain accepts what comes to its end, and the chains that it leads to lose their own ends: what falls out of them
+ * comes back only where they were jumped to.
+ */
+function fallThrough(table: NftTable, chains: readonly Open[], random: Random): void {
+  const leads = (chain: Open): readonly string[] => {
+    const text = chain.rules.join("\n");
+    const maps = [...text.matchAll(/\bvmap @(\w+)/g)].map((found) => found[1]);
+    const elements = table.sets.filter((set) => maps.includes(set.name)).flatMap((set) => set.elements);
+    return [text, ...elements].flatMap((one) => [...one.matchAll(/\b(?:goto|jump) (\w+)/g)].map((found) => found[1]!));
+  };
+  const inner = (chain: Open): readonly string[] => leads(chain).filter((name) => name !== "c_stamp");
+  const callers = chains.filter((chain) => inner(chain).length > 0);
+  if (callers.length === 0) return;
+  const caller = oneOf(random, callers);
+  if (/\bdrop$/.test(caller.rules.at(-1) ?? "")) caller.rules.pop();
+  caller.rules.push("accept");
+  for (const name of new Set(inner(caller))) chains.find((chain) => chain.name === name)?.rules.pop();
+}
+
 /** A table with a few rules bent. */
 export function bent(table: NftTable, random: Random): NftTable {
   const chains = table.chains.map((chain) => ({ ...chain, rules: [...chain.rules] }));
+  if (random(4) > 0) fallThrough(table, chains, random);
   for (let n = 1 + random(6); n > 0; n -= 1) {
     const targets = chains.filter(bendable);
     if (targets.length > 0) oneOf(random, BENDS)(oneOf(random, targets).rules, random);

@@ -8,8 +8,9 @@ import type { Packet } from "../../agent/core/invariants-packet.ts";
 import { Walker, type Way } from "../../agent/core/invariants-walk.ts";
 import type { NftTable } from "../../schemas/desired.ts";
 import { formatIp, type Ip, parseIp } from "../../schemas/ip.ts";
-import { type Decide, decisions, type Fate, fateText, type Moment, type Out, type Place } from "./oracle.ts";
-import type { Way as Route } from "./routes.ts";
+import { decisions } from "./by-reader.ts";
+import { type Decide, type Fate, fateText, type Moment, type Out, type Place } from "./oracle.ts";
+import { type Way as Route, refusedAtOnce } from "./routes.ts";
 import { ICMP, ICMP6, SYN, TCP, UDP } from "./wire.ts";
 
 const ICMP_NAMES: Readonly<Record<number, string>> = {
@@ -111,8 +112,8 @@ function packetOf({ epoch, routes }: Place, { shot, view }: Moment): Packet {
     direction: view.ct.direction,
     epoch: view.ct.mark >>> 16 === epoch ? "current" : "stale",
     dnat: view.ct.dnat,
-    sourceLocal: routes.typeOf(shot.source) === "local",
-    targetLocal: routes.typeOf(shot.target) === "local",
+    sourceLocal: routes.typeOf(shot.source, shot.iif) === "local",
+    targetLocal: routes.typeOf(shot.target, shot.iif) === "local",
   };
 }
 
@@ -137,7 +138,7 @@ const isFirst = ({ moment: { view }, packet }: Leg): boolean => packet.state ===
 
 /** A packet with another target, as the hooks behind see it. */
 function aimedAt(leg: Leg, target: Ip, dport: number): Leg {
-  const targetLocal = leg.place.routes.typeOf(target) === "local";
+  const targetLocal = leg.place.routes.typeOf(target, leg.packet.iif) === "local";
   return { ...leg, packet: { ...leg.packet, target, dport, targetLocal } };
 }
 
@@ -216,6 +217,7 @@ export const byWalker: Decide = (place, moment) => {
   if (PROTOCOLS[shot.protocol] === undefined) return { refused: "a protocol without ports" };
   if (shot.protocol === ICMP6 && shot.hops !== 64) return { refused: "a hop limit" };
   if (shot.parts === "first") return { refused: "a fragment alone" };
+  if (refusedAtOnce(shot)) return [DROPPED];
   const leg: Leg = { place, moment, walker: walkerFor(place, moment), packet: packetOf(place, moment) };
   const fates = shot.iif === "" ? said(leg) : arrived(leg);
   return [...new Map(fates.map((fate) => [fateText(fate), fate])).values()];

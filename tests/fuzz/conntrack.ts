@@ -5,7 +5,7 @@
  * pick-up (nf_conntrack_tcp_loose is 1), resets.
  */
 import { formatIp } from "../../schemas/ip.ts";
-import type { Ct } from "./nft.ts";
+import type { Ct } from "./regs.ts";
 import { ACK, type Ends, FIN, ICMP, ICMP6, isError, RST, type Shot, SYN, TCP, UDP } from "./wire.ts";
 
 /** One flow: its packets as they came (original), and what an answer looks like before it is translated back. */

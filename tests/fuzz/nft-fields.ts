@@ -1,7 +1,7 @@
 /** Fields of packets, literals and sets, as nft(8) describes them: the part of the reader that knows no chains. */
 import type { NftSet } from "../../schemas/desired.ts";
 import { lastOf, parseIp, parsePrefix } from "../../schemas/ip.ts";
-import type { Regs } from "./nft.ts";
+import type { Regs } from "./regs.ts";
 
 type Value = string | number | bigint;
 type Kind = "name" | "ip4" | "ip6" | "port" | "protocol" | "icmp" | "icmp6" | "word";

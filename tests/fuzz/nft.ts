@@ -6,95 +6,14 @@
  * packet that conntrack does not know) breaks off its rule. What it cannot read is an error.
  */
 import type { NftBase, NftChain, NftSet, NftTable } from "../../schemas/desired.ts";
-import type { Family } from "../../schemas/ip.ts";
 import { type Field, fieldAt, type Key, type Matcher, matcherOf, Sets } from "./nft-fields.ts";
-
-export type CtState = "new" | "established" | "related" | "invalid" | "untracked";
-
-/** What conntrack knows of a packet; for invalid and untracked ones nothing but that. */
-export type Ct = {
-  readonly state: CtState;
-  readonly direction: "original" | "reply";
-  mark: number;
-  dnat: boolean;
-  readonly originalTarget: bigint;
-};
-
-/** A packet on its way through the hooks. Rules write only what a rule can: marks, segment size, NAT. */
-export type Regs = {
-  readonly family: Family;
-  iif: string;
-  oif: string;
-  source: bigint;
-  target: bigint;
-  readonly protocol: number;
-  sport: number;
-  dport: number;
-  readonly type: number;
-  readonly flags: number;
-  mss: number;
-  hops: number;
-  ct: Ct;
-  mark: number;
-  notrack: boolean;
-  sourceType: string; // of fib
-  targetType: string;
-  /** Segment size that the route allows, for "rt mtu". */
-  routeMss: number;
-  nat: Nat | undefined;
-};
-
-export type Nat =
-  | { readonly kind: "dnat"; readonly target: bigint; readonly port: number }
-  | { readonly kind: "masquerade"; readonly ports: readonly [number, number] | undefined };
-
-export type Verdict = "accept" | "drop";
-
-/** One run through chains: what was decided where. `limit` says what rate limits do. */
-export type Run = {
-  readonly limit: boolean;
-  limited: boolean; // a limit was asked
-  readonly trail: string[];
-  readonly counters: string[];
-};
-
-export const newRun = (limit: boolean): Run => ({ limit, limited: false, trail: [], counters: [] });
+import { Reader } from "./nft-words.ts";
+import type { Ct, Regs, Run, Verdict } from "./regs.ts";
 
 type Step = (regs: Regs, run: Run) => boolean | string; // false: the rule ends; a string: a verdict
 type Rule = { readonly text: string; readonly steps: readonly Step[] };
 
 const knows = ({ state }: Ct): boolean => state !== "invalid" && state !== "untracked";
-
-class Reader {
-  readonly text: string;
-  readonly tokens: readonly string[];
-  at = 0;
-
-  constructor(text: string) {
-    this.text = text;
-    this.tokens = text.match(/"[^"]*"|\{[^}]*\}|\([^)]*\)|\S+/g) ?? [];
-  }
-
-  peek(more = 0): string {
-    return this.tokens[this.at + more] ?? "";
-  }
-
-  next(): string {
-    this.at += 1;
-    return this.tokens[this.at - 1] ?? "";
-  }
-
-  /** Takes these words if they come next. */
-  take(...words: readonly string[]): boolean {
-    if (!words.every((word, i) => this.peek(i) === word)) return false;
-    this.at += words.length;
-    return true;
-  }
-
-  fail(): never {
-    throw new Error(`the reader of tests does not know "${this.peek()}" in: ${this.text}`);
-  }
-}
 
 export class Ruleset {
   readonly #chains: ReadonlyMap<string, { readonly chain: NftChain; readonly rules: readonly Rule[] }>;

@@ -7,7 +7,9 @@
  *   the machine had ip rules of its own the source is looked up as a target, and then broadcast addresses are refused too;
  * - since Linux 5.14 the lowest address of an IPv4 subnet is a host like any other; the highest is a broadcast address;
  * - a router that forwards IPv6 owns the lowest address of each of its subnets as an anycast address (RFC 4291 2.6.1):
- *   packets to it are taken in, and "fib daddr type" calls it anycast, not local: lanes are not there.
+ *   packets to it are taken in, and "fib daddr type" calls it anycast, not local: lanes are not there;
+ * - a link-local address is one of its own link's: "fib" calls another interface's address unicast (it looks no further
+ *   than the packet's device), and a packet to a neighbour's leaves by the interface on which it came.
  */
 import {
   BITS,
@@ -50,6 +52,14 @@ const CLASS_E = range("240.0.0.0/4");
 const MULTICAST6 = range("ff00::/8");
 const LINK6 = range("fe80::/10");
 const LOOPBACK6 = parseIp("::1")!;
+
+/** IPv6 addresses that the kernel takes from no wire, before the first hook (net/ipv6/ip6_input.c, ip6_rcv_core). */
+export function refusedAtOnce({ source, target }: { readonly source: Ip; readonly target: Ip }): boolean {
+  if (source.family === 4) return false;
+  const scope = (target.value >> 112n) & 15n;
+  const wrongGroup = contains(MULTICAST6, target) && scope < 2n;
+  return contains(MULTICAST6, source) || [source, target].some((ip) => ip.value === LOOPBACK6.value) || wrongGroup;
+}
 
 export class Routes {
   readonly #local = new Map<string, string>(); // address to interface
@@ -135,8 +145,8 @@ export class Routes {
     }
   }
 
-  /** What "fib … type" says of an address. */
-  typeOf(ip: Ip): string {
+  /** What "fib … type" says of an address in a packet of an interface. */
+  typeOf(ip: Ip, iif: string): string {
     if (ip.family === 4) {
       if (contains(ZERO4, ip) || formatIp(ip) === "255.255.255.255") return "broadcast";
       if (contains(MULTICAST4, ip)) return "multicast";
@@ -144,6 +154,13 @@ export class Routes {
       return contains(LOOPBACK4, ip) || this.#local.has(key(ip)) ? "local" : "unicast";
     }
     if (contains(MULTICAST6, ip)) return "multicast";
+    if (
+      contains(LINK6, ip) &&
+      iif !== "" &&
+      !this.#own.some((one) => one.interface === iif && key(one.ip) === key(ip))
+    ) {
+      return this.#anycast.has(key(ip)) ? "anycast" : "unicast";
+    }
     if (this.#local.has(key(ip)) || ip.value === LOOPBACK6.value) return "local";
     return this.#anycast.has(key(ip)) ? "anycast" : "unicast";
   }
@@ -197,7 +214,9 @@ export class Routes {
     if (contains(LINK6, target)) {
       const here = this.#own.some((one) => one.interface === iif && key(one.ip) === text);
       const any = this.#anycast.has(text) && this.#own.some((one) => one.interface === iif && contains(LINK6, one.ip));
-      return here || any ? { kind: "local", interface: iif } : { kind: "none" };
+      if (here || any) return { kind: "local", interface: iif };
+      const onward = this.forwards6 && !contains(LINK6, source) && source.value !== 0n;
+      return onward ? { kind: "forward", interface: iif, via: undefined } : { kind: "none" };
     }
     const local = this.#local.get(text);
     if (local !== undefined || this.#anycast.has(text)) return { kind: "local", interface: local ?? iif };

@@ -5,12 +5,14 @@
 import type { NftTable } from "../../schemas/desired.ts";
 import type { Random } from "../campaigns/campaign.ts";
 import { Arena, Yard } from "./arena.ts";
+import { decisions } from "./by-reader.ts";
 import { Conntrack } from "./conntrack.ts";
 import { fitting, sightingText } from "./judge.ts";
-import { type Decide, decisions, fateText, type Moment, type Place } from "./oracle.ts";
+import { type Decide, fateText, type Moment, type Place } from "./oracle.ts";
+import { poolsOf } from "./pools.ts";
 import type { Sighting } from "./ports.ts";
 import { Routes } from "./routes.ts";
-import { Gun, poolsOf } from "./shots.ts";
+import { Gun } from "./shots.ts";
 import type { Site } from "./sites.ts";
 import { type Ends, type Shot, shotText } from "./wire.ts";
 
