@@ -62,7 +62,7 @@ function kindOf(flags: number): Kind {
 /** ICMP that begins a flow, and what answers it; by protocol. */
 const QUERIES: Readonly<Record<number, Readonly<Record<number, number>>>> = {
   [ICMP]: { 8: 0, 13: 14, 15: 16, 17: 18 },
-  [ICMP6]: { 128: 129 },
+  [ICMP6]: { 128: 129, 139: 140 },
 };
 /** Neighbour discovery and group membership are no flows (icmpv6: noct_valid_new). */
 const NO_FLOW6: readonly number[] = [130, 131, 132, 133, 134, 135, 136, 143];

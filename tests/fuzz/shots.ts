@@ -191,7 +191,9 @@ export class Gun {
     const usual = back ? flow.oif : flow.iif;
     const iif = chance(random, 1, 12) ? oneOf(random, this.#pools.interfaces) : usual;
     if (iif === "" && !this.#routes.isOwn(ends.source)) return undefined; // nobody can say that
-    if (iif === "" && this.#routes.typeOf(ends.target, "") !== "unicast") return undefined;
+    // To "::" the router talks to itself, as to its own addresses.
+    if (iif === "" && (ends.target.value === 0n || this.#routes.typeOf(ends.target, "") !== "unicast"))
+      return undefined;
     if (iif === "" && formatIp(ends.source).startsWith("fe80")) return undefined;
     // What fits into one piece as large as its largest fragment leaves as one: such short packets are not cut.
     const parts = iif !== "" && ends.protocol !== ANY && chance(random, 1, 15) ? "two" : "whole";
@@ -242,6 +244,8 @@ function turned(ends: Ends): Ends {
     18: 17,
     128: 129,
     129: 128,
+    139: 140,
+    140: 139,
   };
   const icmp = ends.protocol === ICMP || ends.protocol === ICMP6;
   return icmp ? { ...swap, type: types[ends.type] ?? ends.type } : swap;
