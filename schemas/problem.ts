@@ -9,6 +9,7 @@ import type { ProblemEntry } from "./problems/entry.ts";
 import { intentProblems } from "./problems/intent.ts";
 import { outsideProblems } from "./problems/outside.ts";
 import { trustProblems } from "./problems/trust.ts";
+import { verifyProblems } from "./problems/verify.ts";
 
 /** One thing that is wrong: stable code, where, and what exactly. */
 export type Problem = { readonly code: string; readonly path: string; readonly detail: string };
@@ -22,6 +23,7 @@ export const problems: readonly ProblemEntry[] = [
   ...intentProblems,
   ...trustProblems,
   ...compileProblems,
+  ...verifyProblems,
   ...applyProblems,
   ...outsideProblems,
   ...cliProblems,
