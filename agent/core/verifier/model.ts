@@ -1,0 +1,215 @@
+/**
+ * The verifier: opens the ruleset of a generation as a model of all packets, and answers questions about it. It reads
+ * the very texts that nft gets, and nothing of the compiler. What it does not understand is a problem, never a guess.
+ */
+import type { Desired, NftTable } from "../../../schemas/desired.ts";
+import { problem, type Result } from "../../../schemas/problem.ts";
+import type { ReadTable } from "./ast.ts";
+import { boxesOf } from "./boxes.ts";
+import { Chains, Places } from "./chains.ts";
+import { Arena, type Node } from "./diagram.ts";
+import { edgesOf, factsOf } from "./facts.ts";
+import { Interfaces, OutOfLabels, Space } from "./fields.ts";
+import { Unmodelled } from "./leaves.ts";
+import { Pipeline, type RouteMode } from "./pipeline.ts";
+import type { Answer, Box, Family, Question, Witness } from "./question.ts";
+import { Regions } from "./regions.ts";
+import { interfacesIn, readTable } from "./table.ts";
+import { walkOf } from "./trace.ts";
+import { packetsOf } from "./universe.ts";
+import { packetOf, pointOf } from "./witness.ts";
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** A generation opened for questions. Diagrams are built when they are first asked for, and kept. */
+export type Model = {
+  readonly desired: Desired;
+  readonly table: ReadTable;
+  readonly interfaces: Interfaces;
+  readonly pipelines: Map<Family, Pipeline>; // filled by pipelineOf
+  readonly edges: Map<Family, readonly bigint[]>; // that questions brought
+};
+
+/**
+ * Opens a generation. Refused with `verify.unmodelled`, once for each chain and rule, set, or combination that the
+ * verifier does not understand.
+ */
+export function openModel(desired: Desired): Result<Model> {
+  const interfaces = interfacesOf(desired, [desired.nft]);
+  const read = readTable(desired.nft, interfaces);
+  if (!read.ok) return read;
+  return { ok: true, value: { desired, table: read.value, interfaces, pipelines: new Map(), edges: new Map() } };
+}
+
+/** Every interface that a generation or one of the tables names. */
+export function interfacesOf(desired: Desired, tables: readonly NftTable[]): Interfaces {
+  const found = tables.map(interfacesIn);
+  const names = [
+    "lo",
+    ...found.flatMap((one) => one.names),
+    ...desired.links.map((link) => link.name),
+    ...desired.addresses.map((address) => address.interface),
+    ...desired.routes.map((route) => route.interface),
+  ];
+  return new Interfaces(
+    names,
+    found.flatMap((one) => one.wildcards),
+  );
+}
+
+/** Edges of wide addresses in a table that was read. */
+export function tableEdges(table: ReadTable): Iterable<bigint> {
+  const found: bigint[] = [];
+  const note = (intervals: readonly { readonly from: number | bigint; readonly to: number | bigint }[]): void => {
+    for (const { from, to } of intervals)
+      if (typeof from === "bigint" && typeof to === "bigint") found.push(from, to + 1n);
+  };
+  for (const set of table.sets.values()) {
+    for (const columns of set.columns) note(columns);
+    for (const columns of set.results) note(columns);
+  }
+  for (const chain of table.chains.values()) {
+    for (const { statements } of chain.rules) {
+      for (const statement of statements) {
+        if (statement.kind === "boxes") for (const box of statement.boxes) note(box);
+        if (statement.kind === "nat" && "address" in statement.nat)
+          note([{ from: statement.nat.address, to: statement.nat.address }]);
+      }
+    }
+  }
+  return found;
+}
+
+/** The diagrams of one family, made on the first call. */
+export function pipelineOf(model: Model, family: Family): Pipeline {
+  const known = model.pipelines.get(family);
+  if (known !== undefined) return known;
+  const { desired, table, interfaces } = model;
+  const named = interfacesIn(desired.nft).names;
+  const facts = factsOf(desired, family, named);
+  const edges = family === 4 ? [] : [...tableEdges(table), ...edgesOf(facts), ...(model.edges.get(family) ?? [])];
+  const places = new Places();
+  const regions = new Regions(new Arena(), new Space(family, interfaces, edges));
+  const pipeline = new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
+  model.pipelines.set(family, pipeline);
+  return pipeline;
+}
+
+/** Runs something that may need a new edge where there is no room left: then everything is built again with it. */
+function withRoom<T>(model: Model, family: Family, run: (pipeline: Pipeline) => T): T {
+  const pipeline = pipelineOf(model, family);
+  try {
+    return run(pipeline);
+  } catch (error) {
+    if (!(error instanceof OutOfLabels)) throw error;
+    model.edges.set(family, pipeline.regions.space.edges());
+    model.pipelines.delete(family);
+    return run(pipelineOf(model, family));
+  }
+}
+
+type Part = {
+  readonly accepted: Witness | null;
+  readonly dropped: Witness | null;
+  readonly boxes: readonly Box[];
+  readonly more: boolean;
+};
+
+function witnessOf(
+  pipeline: Pipeline,
+  question: Question,
+  node: Node,
+  wanted: (leaf: Node) => boolean,
+): Witness | null {
+  const point = pointOf(pipeline, node, wanted);
+  if (point === null) return null;
+  const packet = packetOf(pipeline, point);
+  const walk = walkOf(pipeline, question.region.way, modeOf(question), point);
+  const limited = walk.usedLimit ? (point.at(-1) === 0 ? "pass" : "fail") : "none";
+  return {
+    packet,
+    limit: limited,
+    outcome: walk.outcome,
+    egress: walk.outcome === "drop" ? "" : packet.oif === "" ? "router" : packet.oif,
+    headers: walk.headers,
+    chains: walk.steps.map((step) => step.chain).filter((chain, i, all) => chain !== "" && chain !== all[i - 1]),
+    walk: walk.steps,
+    decided: walk.decided,
+  };
+}
+
+const modeOf = (question: Question): RouteMode => question.routes ?? "declared";
+
+/** The packets of a question with what becomes of each; next outside of the question. */
+export function judged(pipeline: Pipeline, question: Question): Result<Node> {
+  const packets = packetsOf(pipeline, question);
+  if (!packets.ok) return packets;
+  const { arena } = pipeline.regions;
+  if (question.region.way === "leaving") return { ok: true, value: arena.gate(packets.value, pipeline.leaving()) };
+  const mode = modeOf(question);
+  const real = arena.gate(packets.value, pipeline.routed(mode));
+  return { ok: true, value: arena.gate(real, pipeline.arriving(mode)) };
+}
+
+function askFamily(pipeline: Pipeline, question: Question): Result<Part> {
+  const node = judged(pipeline, question);
+  if (!node.ok) return node;
+  const { arena } = pipeline.regions;
+  const kindOf = (id: Node): string => arena.leafOf(id)!.kind;
+  const accepted = (id: Node): boolean => kindOf(id) === "accept";
+  const listed = boxesOf(pipeline, node.value, accepted, question.boxesMax ?? 0);
+  return {
+    ok: true,
+    value: {
+      accepted: witnessOf(pipeline, question, node.value, accepted),
+      dropped:
+        witnessOf(pipeline, question, node.value, (id) => kindOf(id) === "drop") ??
+        witnessOf(pipeline, question, node.value, (id) => kindOf(id) === "either"),
+      boxes: listed.boxes,
+      more: listed.more,
+    },
+  };
+}
+
+/**
+ * What becomes of the packets of a region: all accepted, all dropped, some of each (mixed), or no such packet (none).
+ * Each outcome comes with a packet and its walk. Refused with `verify.question` for a word that is none.
+ */
+export function ask(model: Model, question: Question): Result<Answer> {
+  const families = question.region.family === undefined ? FAMILIES : [question.region.family];
+  const parts: Part[] = [];
+  for (const family of families) {
+    try {
+      const part = withRoom(model, family, (pipeline) => askFamily(pipeline, question));
+      if (!part.ok) return part;
+      parts.push(part.value);
+    } catch (error) {
+      if (!(error instanceof Unmodelled)) throw error;
+      return { ok: false, problems: [problem("verify.unmodelled", `IPv${family}`, error.message)] };
+    }
+  }
+  const accepted = parts.find((part) => part.accepted !== null)?.accepted ?? null;
+  const dropped = parts.find((part) => part.dropped !== null)?.dropped ?? null;
+  const max = question.boxesMax ?? 0;
+  const boxes = parts.flatMap((part) => part.boxes);
+  // Either is neither: an answer that hangs on something outside of the packet is mixed.
+  const either = dropped?.outcome === "either";
+  const verdict =
+    either || (accepted !== null && dropped !== null)
+      ? "mixed"
+      : accepted !== null
+        ? "accepted"
+        : dropped !== null
+          ? "dropped"
+          : "none";
+  return {
+    ok: true,
+    value: {
+      verdict,
+      accepted,
+      dropped,
+      boxes: boxes.slice(0, max),
+      more: boxes.length > max || parts.some((part) => part.more),
+    },
+  };
+}
