@@ -265,4 +265,16 @@ export class Arena extends Nodes {
     });
     return this.fold(parts, (a, b) => this.fillGap(a, b));
   }
+
+  /** Where two functions are not the same. */
+  differ(a: Node, b: Node, memo = new Map<number, Node>()): Node {
+    if (a === b) return this.next;
+    if (this.leafOf(a) !== undefined && this.leafOf(b) !== undefined) return this.yes;
+    const key = a * PAIR + b;
+    const known = memo.get(key);
+    if (known !== undefined) return known;
+    const made = this.#merge(a, b, (x, y) => this.differ(x, y, memo));
+    memo.set(key, made);
+    return made;
+  }
 }

@@ -1,4 +1,5 @@
 /** What is understood rule by rule, but not exact where it stands: combinations, places and missing parts. */
+import type { NftBase } from "../../../schemas/desired.ts";
 import type { Key, ReadChain, ReadTable, Rule, Statement } from "./ast.ts";
 import { PROTOCOL } from "./words.ts";
 
@@ -12,6 +13,9 @@ const WITH_PORTS: ReadonlySet<number> = new Set([PROTOCOL.tcp, PROTOCOL.udp, 33,
 
 /** Conntrack's priority in prerouting and output: before it nothing is known of a flow. */
 const CONNTRACK = -200;
+
+/** Where the kernel translates: at fixed places, whatever the priority of a nat chain says. */
+export const natPriority = (hook: NftBase["hook"]): number => (hook === "prerouting" || hook === "output" ? -100 : 100);
 
 export function keysOf(statement: Statement): readonly Key[] {
   if ("keys" in statement) return statement.keys;
@@ -149,6 +153,8 @@ function placeFaults(table: ReadTable, chain: ReadChain): readonly string[] {
   }
   if (!early && statements.some(({ kind }) => kind === "notrack")) found.push("notrack after conntrack");
   if (type !== "nat" && statements.some(({ kind }) => kind === "nat")) found.push("nat outside of a nat chain");
+  if (type === "nat" && priority !== natPriority(hook))
+    found.push(`a nat chain at ${priority}: NAT is at ${natPriority(hook)}`);
   if (type === "nat" && statements.some(writes)) found.push("marks in a nat chain");
   for (const { nat } of statements.filter((one) => one.kind === "nat")) {
     if ((nat.kind === "dnat") !== (hook === "prerouting")) found.push(`${nat.kind} in ${hook}`);

@@ -7,6 +7,7 @@ import type { ReadChain } from "./ast.ts";
 import { type Chains, type Places, snat } from "./chains.ts";
 import type { Node } from "./diagram.ts";
 import type { Facts } from "./facts.ts";
+import { natPriority } from "./faults.ts";
 import { type Interval, LEVEL, STATE, type Value } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 import type { Regions } from "./regions.ts";
@@ -28,13 +29,14 @@ export function hookChains(chains: Chains, hook: Hook): HookChains {
   const all = [...chains.table.chains.values()]
     .filter((chain) => chain.base?.hook === hook)
     .sort((a, b) => a.base!.priority - b.base!.priority);
-  const at = all.findIndex((chain) => chain.base!.type === "nat");
   const filters = all.filter((chain) => chain.base!.type === "filter");
+  // Where NAT stands, whether this table has a chain for it or another.
+  const place = natPriority(hook);
   const last = hook === "prerouting" || hook === "postrouting" ? undefined : filters.at(-1);
   return {
-    before: at < 0 ? all : all.slice(0, at),
-    nat: at < 0 ? undefined : all[at]!,
-    after: at < 0 ? [] : all.slice(at + 1),
+    before: filters.filter((chain) => chain.base!.priority < place),
+    nat: all.find((chain) => chain.base!.type === "nat"),
+    after: filters.filter((chain) => chain.base!.priority >= place),
     decides: last,
   };
 }
@@ -178,6 +180,7 @@ export class Pipeline {
     return arena.fold(parts, (a, b) => arena.join(a, b));
   }
 
+  /** One hook alone: its chains, and what NAT does there. next where the packet goes on, with what was written. */
   hook(hook: Hook): Node {
     return this.#once(hook, () => {
       const { before, nat, after, decides } = hookChains(this.chains, hook);

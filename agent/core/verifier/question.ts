@@ -55,7 +55,7 @@ export type Span = readonly [from: number, to: number];
  * "reply": its answers (established, reply direction, epoch current, no SYN). Fields given beside it win.
  */
 export type Region = {
-  /** "arriving": comes in through an interface; "leaving": the router itself says it. */
+  /** "arriving": comes in through an interface, not from the router itself unless iif names "lo"; "leaving": the router says it. */
   readonly way: "arriving" | "leaving";
   readonly family?: Family; // absent: both
   readonly flow?: "first" | "later" | "reply";
@@ -65,12 +65,13 @@ export type Region = {
   readonly target?: Addresses;
   /** Whether the target is an address of the router, before any translation. */
   readonly targetLocal?: boolean;
+  readonly sourceLocal?: boolean; // from outside always a lie
   readonly protocol?: readonly number[];
   readonly sport?: readonly Span[]; // implies a protocol with ports
   readonly dport?: readonly Span[];
   readonly icmpType?: readonly number[]; // implies the family's ICMP
   readonly syn?: boolean; // bare SYN or not; implies nothing about other protocols
-  readonly state?: readonly CtState[];
+  readonly state?: readonly CtState[]; // absent: all but untracked, which is what a notrack rule makes of a packet
   readonly direction?: Direction;
   readonly epoch?: readonly Epoch[];
   readonly origin?: boolean;
@@ -89,7 +90,7 @@ export type Question = {
   readonly routes?: "declared" | "any";
   /** Rate limits: "pass", "fail", or absent for both: an answer that hangs on one is mixed. */
   readonly limit?: "pass" | "fail";
-  /** What counts as accepted: let through to anywhere (default), only to the router, or only on to an interface. */
+  /** Only packets that the routes (after any translation) send to the router, or on to an interface; "any": both. */
   readonly want?: "any" | "router" | "onward";
   /** Boxes that an answer lists at most; 0: none. */
   readonly boxesMax?: number;

@@ -2,7 +2,7 @@
 import type { Key, ReadSet, Statement, Verdict } from "./ast.ts";
 import type { Node } from "./diagram.ts";
 import { FIELDS, LEVEL, STATE, type Value } from "./fields.ts";
-import { compose, type Effect, NO_EFFECT } from "./leaves.ts";
+import { type Effect, NO_EFFECT } from "./leaves.ts";
 import { hookChains, type Pipeline, type RouteMode } from "./pipeline.ts";
 import type { Headers, Region, Step } from "./question.ts";
 import { addressText, type Point } from "./witness.ts";
@@ -51,7 +51,10 @@ class Walker {
       this.point[level] = this.#pipeline.regions.space.domain(level).value(label);
       this.free.delete(level);
     }
-    for (const [level] of effect.free) this.free.add(level);
+    for (const [level, start] of effect.free) {
+      this.point[level] = this.#pipeline.regions.space.domain(level).value(start);
+      this.free.add(level);
+    }
     if (effect.markMask >= 0) this.markMask = effect.markMask;
   }
 
@@ -291,6 +294,13 @@ export function walkOf(pipeline: Pipeline, way: Region["way"], mode: RouteMode, 
   };
 }
 
+/** The last step of a packet in one hook; its policy when no rule says anything. */
+export function endOf(pipeline: Pipeline, hook: Hook, point: Point): Step {
+  const walker = new Walker(pipeline, point);
+  for (const which of ["before", "nat", "after"] as const) if (walker.bases(hook, which) !== "accept") break;
+  return walker.steps.at(-1) ?? { hook, chain: "", rule: -1, text: "no chain", element: "", verdict: "accept" };
+}
+
 /** The drop, or the rule that admitted: in the last filter chain of input, forward or output, before any chain that accepts all. */
 function decidingStep(steps: readonly Step[], outcome: "accept" | "drop", pipeline: Pipeline): Step {
   if (outcome === "drop") return steps.at(-1) ?? outside("route", "nothing", "drop");
@@ -310,5 +320,3 @@ function decidingStep(steps: readonly Step[], outcome: "accept" | "drop", pipeli
       : undefined;
   return skip ?? accept;
 }
-
-export { compose };

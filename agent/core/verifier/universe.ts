@@ -1,12 +1,24 @@
 /** Which packets there are, and which of them a question is about. */
 import { type Problem, problem, type Result } from "../../../schemas/problem.ts";
 import type { Node } from "./diagram.ts";
-import { EPOCH, type Field, type Interval, LEVEL, STATE } from "./fields.ts";
+import { EPOCH, type Field, type Interval, STATE } from "./fields.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Addresses, Question, Region, Span } from "./question.ts";
 import { addressesOf, PROTOCOL } from "./words.ts";
 
 const span = (from: number, to = from): Interval => ({ from, to });
+
+/** What conntrack can say of a packet: the first of a flow has no past, and one without an entry has nothing. */
+export function tracking(pipeline: Pipeline): Node {
+  const { regions } = pipeline;
+  const { arena } = regions;
+  const is = (field: Field, ...values: readonly Interval[]): Node => regions.of(field, values);
+  const implies = (a: Node, b: Node): Node => arena.or(arena.not(a), b);
+  const fresh = regions.and(is("direction", span(0)), is("dnat", span(0)), is("snat", span(0)));
+  const unknown = is("state", span(STATE.invalid, STATE.untracked));
+  const blank = (["direction", "epoch", "origin", "low", "dnat", "snat"] as const).map((field) => is(field, span(0)));
+  return regions.and(implies(is("state", span(STATE.new)), fresh), implies(unknown, regions.and(...blank)));
+}
 
 /** Packets that can be: what conntrack never says is left out, and WireGuard's own check of sources is assumed. */
 export function universe(pipeline: Pipeline, way: Region["way"]): Node {
@@ -15,11 +27,7 @@ export function universe(pipeline: Pipeline, way: Region["way"]): Node {
   const lo = space.interfaces.index("lo");
   const is = (field: Field, ...values: readonly Interval[]): Node => regions.of(field, values);
   const implies = (a: Node, b: Node): Node => arena.or(arena.not(a), b);
-  // A reply of a translated flow that leaves is still the reply; only the first packet has no past.
-  const fresh = regions.and(is("direction", span(0)), is("dnat", span(0)), is("snat", span(0)));
-  const unknown = is("state", span(STATE.invalid, STATE.untracked));
-  const blank = (["direction", "epoch", "origin", "low", "dnat", "snat"] as const).map((field) => is(field, span(0)));
-  const parts = [implies(is("state", span(STATE.new)), fresh), implies(unknown, regions.and(...blank))];
+  const parts = [tracking(pipeline)];
   if (way === "leaving") {
     parts.push(is("iif", span(0)), arena.not(is("oif", span(0))), is("saddr", ...facts.local));
   } else {
@@ -115,10 +123,12 @@ export function packetsOf(pipeline: Pipeline, question: Question): Result<Node> 
   add(region.source, (addresses) => reader.addresses("saddr", addresses));
   add(region.target, (addresses) => reader.addresses("daddr", addresses));
   add(region.original, (addresses) => arena.gate(regions.one("dnat", 1), reader.addresses("odaddr", addresses)));
-  add(region.targetLocal, (local) => {
-    const own = regions.of("daddr", facts.local);
-    return local ? own : arena.not(own);
-  });
+  const own = (field: Field) => (local: boolean) => {
+    const region = regions.of(field, facts.local);
+    return local ? region : arena.not(region);
+  };
+  add(region.targetLocal, own("daddr"));
+  add(region.sourceLocal, own("saddr"));
   add(region.protocol, (list) =>
     reader.spans(
       "proto",
@@ -169,5 +179,3 @@ export function packetsOf(pipeline: Pipeline, question: Question): Result<Node> 
   const order = [...parts].sort((a, b) => arena.level(a) - arena.level(b));
   return { ok: true, value: order.reduce((a, b) => arena.gate(a, b)) };
 }
-
-export { LEVEL };

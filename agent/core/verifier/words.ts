@@ -1,7 +1,7 @@
 /** nft's vocabulary: what expressions read, and how values of each type are spelled. */
 import { BITS, lastOf, parseIp, parsePrefix } from "../../../schemas/ip.ts";
 import type { Key, NftType } from "./ast.ts";
-import { EPOCH, type Field, type Interval, STATE } from "./fields.ts";
+import { type Field, type Interval, STATE } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 
 export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
@@ -225,5 +225,3 @@ export function typesOf(text: string): readonly NftType[] {
     return part.trim() as NftType;
   });
 }
-
-export { EPOCH };
