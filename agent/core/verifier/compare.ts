@@ -30,14 +30,15 @@ function bare(pipeline: Pipeline, hook: NftBase["hook"]): Node {
  * either is not understood.
  */
 export function sameVerdicts(desired: Desired, a: NftTable, b: NftTable): Result<Difference | null> {
-  const interfaces = interfacesOf(desired, [a, b]);
+  const mentioned = [a, b].map(interfacesIn);
+  const interfaces = interfacesOf(desired, mentioned);
   const tables: ReadTable[] = [];
   for (const table of [a, b]) {
     const read = readTable(table, interfaces);
     if (!read.ok) return read;
     tables.push(read.value);
   }
-  const named = [a, b].flatMap((table) => interfacesIn(table).names);
+  const named = mentioned.flatMap((one) => one.names);
   for (const family of FAMILIES) {
     const facts = factsOf(desired, family, [...new Set(named)]);
     const edges = family === 4 ? [] : [...tables.flatMap((table) => [...tableEdges(table)]), ...edgesOf(facts)];

@@ -16,8 +16,11 @@ export class Arena extends Nodes {
   readonly #relabels = new Map<Node, Map<Node, Node>>();
   readonly #restricts = new Map<string, Map<Node, Node>>();
 
-  /** Both nodes opened at the upper one's field, kid by kid. */
-  #merge(a: Node, b: Node, of: (a: Node, b: Node) => Node): Node {
+  /**
+   * Both nodes opened at the upper one's field, kid by kid. Where `settled` says so of a's kid, it is the result, and
+   * b's edges there are not looked at: a narrow region in a wide node stays cheap.
+   */
+  #merge(a: Node, b: Node, of: (a: Node, b: Node) => Node, settled?: (a: Node) => boolean): Node {
     const level = Math.min(this.level(a), this.level(b));
     const [openA, openB] = [this.level(a) === level, this.level(b) === level];
     const [countA, countB] = [openA ? this.count(a) : 1, openB ? this.count(b) : 1];
@@ -25,9 +28,17 @@ export class Arena extends Nodes {
     const kids: Node[] = [];
     let [i, j] = [0, 0];
     for (;;) {
-      starts.push(Math.max(openA ? this.start(a, i) : 0, openB ? this.start(b, j) : 0));
-      kids.push(of(openA ? this.kid(a, i) : a, openB ? this.kid(b, j) : b));
+      const kidA = openA ? this.kid(a, i) : a;
       const nextA = i + 1 < countA ? this.start(a, i + 1) : Number.POSITIVE_INFINITY;
+      starts.push(Math.max(openA ? this.start(a, i) : 0, openB ? this.start(b, j) : 0));
+      if (settled?.(kidA) === true) {
+        kids.push(kidA);
+        if (nextA === Number.POSITIVE_INFINITY) break;
+        i += 1;
+        if (openB) j = this.edgeAt(b, nextA, j);
+        continue;
+      }
+      kids.push(of(kidA, openB ? this.kid(b, j) : b));
       const nextB = j + 1 < countB ? this.start(b, j + 1) : Number.POSITIVE_INFINITY;
       if (nextA === Number.POSITIVE_INFINITY && nextB === Number.POSITIVE_INFINITY) break;
       if (nextA <= nextB) i += 1;
@@ -43,7 +54,12 @@ export class Arena extends Nodes {
     const key = a * PAIR + b;
     const known = memo.get(key);
     if (known !== undefined) return known;
-    const made = this.#merge(a, b, (x, y) => this.#fill(hole, bit, x, y, memo));
+    const made = this.#merge(
+      a,
+      b,
+      (x, y) => this.#fill(hole, bit, x, y, memo),
+      (x) => !this.has(x, bit),
+    );
     memo.set(key, made);
     return made;
   }
@@ -115,7 +131,12 @@ export class Arena extends Nodes {
     const key = a * PAIR + b;
     const known = this.#joins.get(key);
     if (known !== undefined) return known;
-    const made = this.#merge(a, b, (x, y) => this.join(x, y));
+    const made = this.#merge(
+      a,
+      b,
+      (x, y) => this.join(x, y),
+      (x) => !this.has(x, HAS.next),
+    );
     this.#joins.set(key, made);
     return made;
   }

@@ -2,7 +2,7 @@
  * The verifier: opens the ruleset of a generation as a model of all packets, and answers questions about it. It reads
  * the very texts that nft gets, and nothing of the compiler. What it does not understand is a problem, never a guess.
  */
-import type { Desired, NftTable } from "../../../schemas/desired.ts";
+import type { Desired } from "../../../schemas/desired.ts";
 import { problem, type Result } from "../../../schemas/problem.ts";
 import type { ReadTable } from "./ast.ts";
 import { boxesOf } from "./boxes.ts";
@@ -14,7 +14,7 @@ import { Unmodelled } from "./leaves.ts";
 import { Pipeline, type RouteMode } from "./pipeline.ts";
 import type { Answer, Box, Family, Question, Witness } from "./question.ts";
 import { Regions } from "./regions.ts";
-import { interfacesIn, readTable } from "./table.ts";
+import { interfacesIn, type Named, readTable } from "./table.ts";
 import { walkOf } from "./trace.ts";
 import { packetsOf } from "./universe.ts";
 import { packetOf, pointOf } from "./witness.ts";
@@ -26,6 +26,7 @@ export type Model = {
   readonly desired: Desired;
   readonly table: ReadTable;
   readonly interfaces: Interfaces;
+  readonly named: readonly string[]; // interfaces that the ruleset names
   readonly pipelines: Map<Family, Pipeline>; // filled by pipelineOf
   readonly edges: Map<Family, readonly bigint[]>; // that questions brought
 };
@@ -35,15 +36,19 @@ export type Model = {
  * verifier does not understand.
  */
 export function openModel(desired: Desired): Result<Model> {
-  const interfaces = interfacesOf(desired, [desired.nft]);
+  const named = interfacesIn(desired.nft);
+  const interfaces = interfacesOf(desired, [named]);
   const read = readTable(desired.nft, interfaces);
   if (!read.ok) return read;
-  return { ok: true, value: { desired, table: read.value, interfaces, pipelines: new Map(), edges: new Map() } };
+  const { names } = named;
+  return {
+    ok: true,
+    value: { desired, table: read.value, interfaces, named: names, pipelines: new Map(), edges: new Map() },
+  };
 }
 
-/** Every interface that a generation or one of the tables names. */
-export function interfacesOf(desired: Desired, tables: readonly NftTable[]): Interfaces {
-  const found = tables.map(interfacesIn);
+/** Every interface that a generation or one of the tables names, as interfacesIn finds them. */
+export function interfacesOf(desired: Desired, found: readonly Named[]): Interfaces {
   const names = [
     "lo",
     ...found.flatMap((one) => one.names),
@@ -85,8 +90,7 @@ export function pipelineOf(model: Model, family: Family): Pipeline {
   const known = model.pipelines.get(family);
   if (known !== undefined) return known;
   const { desired, table, interfaces } = model;
-  const named = interfacesIn(desired.nft).names;
-  const facts = factsOf(desired, family, named);
+  const facts = factsOf(desired, family, model.named);
   const edges = family === 4 ? [] : [...tableEdges(table), ...edgesOf(facts), ...(model.edges.get(family) ?? [])];
   const places = new Places();
   const regions = new Regions(new Arena(), new Space(family, interfaces, edges));

@@ -94,17 +94,22 @@ export class Nodes {
     return { starts: this.#pool.starts.subarray(at, end), kids: this.#pool.kids.subarray(at, end) };
   }
 
-  /** The kid that holds a label. */
-  child(id: Node, label: number): Node {
+  /** The edge that holds a label, from a known one on. */
+  edgeAt(id: Node, label: number, from = 0): number {
     const at = this.#at[id]!;
-    let low = 0;
+    let low = from;
     let high = this.#count[id]! - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
       if (this.#pool.starts[at + middle]! <= label) low = middle;
       else high = middle - 1;
     }
-    return this.#pool.kids[at + low]!;
+    return low;
+  }
+
+  /** The kid that holds a label. */
+  child(id: Node, label: number): Node {
+    return this.kid(id, this.edgeAt(id, label));
   }
 
   /** The node of edges that begin at 0 and are sorted; neighbours with the same kid become one. */

@@ -59,7 +59,8 @@ export class Pipeline {
     this.#routes = new Routes(regions, facts, chains, places);
   }
 
-  #once(name: string, make: () => Node): Node {
+  /** A diagram that is made once under a name. */
+  once(name: string, make: () => Node): Node {
     const known = this.#known.get(name) ?? make();
     this.#known.set(name, known);
     return known;
@@ -86,7 +87,7 @@ export class Pipeline {
     const { arena } = this.regions;
     const icmp = this.regions.one("proto", this.facts.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6);
     const related = this.regions.and(this.#is("state", STATE.related), arena.not(icmp));
-    return this.#once("nated", () => arena.or(this.#is("state", STATE.new), related));
+    return this.once("nated", () => arena.or(this.#is("state", STATE.new), related));
   }
 
   /** Packets of a flow that has had its first: they are translated as that one was. */
@@ -161,7 +162,7 @@ export class Pipeline {
   }
 
   postrouting(): Node {
-    return this.#once("postrouting", () => {
+    return this.once("postrouting", () => {
       const { before, nat, after } = hookChains(this.chains, "postrouting");
       const rest = this.#answering(this.#bases(after));
       return this.#sequence([this.#bases(before), this.#natStage(nat), this.#leavingNat(), rest, this.#peers()]);
@@ -182,7 +183,7 @@ export class Pipeline {
 
   /** One hook alone: its chains, and what NAT does there. next where the packet goes on, with what was written. */
   hook(hook: Hook): Node {
-    return this.#once(hook, () => {
+    return this.once(hook, () => {
       const { before, nat, after, decides } = hookChains(this.chains, hook);
       return this.#sequence([this.#bases(before, decides), this.#natStage(nat), this.#bases(after, decides)]);
     });
@@ -233,7 +234,7 @@ export class Pipeline {
 
   /** What becomes of a packet that arrives: accept, drop, either, or outside where no such packet is. */
   arriving(mode: RouteMode): Node {
-    return this.#once(`arriving ${mode}`, () => {
+    return this.once(`arriving ${mode}`, () => {
       const { early, nat, late } = this.#prerouting();
       return this.#byMark(early, (mask) => this.#sequence([nat, late, this.#onward(mode, mask, true)]));
     });
@@ -241,7 +242,7 @@ export class Pipeline {
 
   /** Packets whose field oif is where the routes send them, whatever the filters say. */
   routed(mode: RouteMode): Node {
-    return this.#once(`routed ${mode}`, () => {
+    return this.once(`routed ${mode}`, () => {
       const { arena } = this.regions;
       const pass = (node: Node): Node =>
         arena.map(node, (id) =>
@@ -257,6 +258,6 @@ export class Pipeline {
 
   /** What becomes of a packet that the router says. */
   leaving(): Node {
-    return this.#once("leaving", () => this.#final(this.#sequence([this.hook("output"), this.postrouting()])));
+    return this.once("leaving", () => this.#final(this.#sequence([this.hook("output"), this.postrouting()])));
   }
 }

@@ -8,11 +8,10 @@ import { Unmodelled } from "./leaves.ts";
 import { readRule, readVerdict, wordsOf } from "./reader.ts";
 import { type IndexOf, typesOf, valuesOf } from "./words.ts";
 
+export type Named = { readonly names: readonly string[]; readonly wildcards: readonly string[] };
+
 /** Names and wildcards that a table mentions, as they stand in quotes. */
-export function interfacesIn({ chains, sets }: NftTable): {
-  readonly names: readonly string[];
-  readonly wildcards: readonly string[];
-} {
+export function interfacesIn({ chains, sets }: NftTable): Named {
   const found = new Set<string>();
   const scan = (text: string): void => {
     if (!text.includes('"')) return;
@@ -128,7 +127,7 @@ export function readTable(table: NftTable, interfaces: Interfaces): Result<ReadT
   };
   if (problems.length === 0) {
     problems.push(...tableFaults(read).map(({ where, what }) => unmodelled(where, what)));
-    const { wildcards } = interfacesIn(table);
+    const wildcards = interfaces.others.map(({ wildcard }) => wildcard).filter((one) => one !== "");
     for (const one of wildcards) {
       if (wildcards.some((other) => other !== one && other.startsWith(one))) {
         problems.push(unmodelled(`"${one}*"`, "interface wildcards that overlap"));

@@ -22,6 +22,10 @@ export function tracking(pipeline: Pipeline): Node {
 
 /** Packets that can be: what conntrack never says is left out, and WireGuard's own check of sources is assumed. */
 export function universe(pipeline: Pipeline, way: Region["way"]): Node {
+  return pipeline.once(`universe ${way}`, () => every(pipeline, way));
+}
+
+function every(pipeline: Pipeline, way: Region["way"]): Node {
   const { regions, facts } = pipeline;
   const { arena, space } = regions;
   const lo = space.interfaces.index("lo");
@@ -106,7 +110,7 @@ export function packetsOf(pipeline: Pipeline, question: Question): Result<Node> 
   const { arena, space } = regions;
   const region = withFlow(question.region);
   const reader = new Reader(pipeline);
-  const parts: Node[] = [universe(pipeline, region.way)];
+  const parts: Node[] = [arena.yes];
   const add = <T>(value: T | undefined, of: (value: T) => Node): void => {
     if (value !== undefined) parts.push(of(value));
   };
@@ -175,7 +179,7 @@ export function packetsOf(pipeline: Pipeline, question: Question): Result<Node> 
   if (question.want === "router") parts.push(regions.one("oif", 0));
   if (question.want === "onward") parts.push(arena.not(regions.one("oif", 0)));
   if (reader.problems.length > 0) return { ok: false, problems: reader.problems };
-  // Small regions first: they keep the large one small.
-  const order = [...parts].sort((a, b) => arena.level(a) - arena.level(b));
-  return { ok: true, value: order.reduce((a, b) => arena.gate(a, b)) };
+  // What the question narrows comes first, so that little is left to hold against all packets.
+  const narrowed = [...parts].sort((a, b) => arena.level(b) - arena.level(a)).reduce((a, b) => arena.gate(b, a));
+  return { ok: true, value: arena.gate(narrowed, universe(pipeline, region.way)) };
 }

@@ -22,7 +22,7 @@ export function modelOf(desired: Desired): Model {
 const narrow = (ip: Ip): Value => (ip.family === 4 ? Number(ip.value) : ip.value);
 
 /** A concrete packet as the diagrams see it. */
-function pointOf(pipeline: Pipeline, packet: Packet, limit: 0 | 1): readonly Value[] {
+export function pointOf(pipeline: Pipeline, packet: Packet, limit: 0 | 1): readonly Value[] {
   const { interfaces } = pipeline.regions.space;
   const icmp = packet.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6;
   const fields: Readonly<Record<Field, Value>> = {
