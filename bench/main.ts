@@ -1,7 +1,8 @@
 /** `npm run bench -- NAME [options]`: numbers with their floor beside them. Asserts nothing about time. */
 import { admit } from "./admit.ts";
+import { proof } from "./proof.ts";
 
-const benches: Readonly<Record<string, (words: readonly string[]) => Promise<number>>> = { admit };
+const benches: Readonly<Record<string, (words: readonly string[]) => Promise<number>>> = { admit, proof };
 
 const [name = "", ...words] = process.argv.slice(2);
 const bench = Object.hasOwn(benches, name) ? benches[name] : undefined;

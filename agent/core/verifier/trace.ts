@@ -18,6 +18,35 @@ export type Walk = {
   readonly usedLimit: boolean;
 };
 
+/** Elements of single values by their text, and the others. */
+type Index = { readonly exact: ReadonlyMap<string, number>; readonly wide: readonly number[] };
+
+const indexes = new WeakMap<ReadSet, Index>();
+
+function indexOf(set: ReadSet): Index {
+  const known = indexes.get(set);
+  if (known !== undefined) return known;
+  const exact = new Map<string, number>();
+  const wide: number[] = [];
+  set.columns.forEach((columns, row) => {
+    if (columns.every(({ from, to }) => from === to)) exact.set(columns.map(({ from }) => from).join(" "), row);
+    else wide.push(row);
+  });
+  const made = { exact, wide };
+  indexes.set(set, made);
+  return made;
+}
+
+/** The element that holds the values; -1 for none. */
+function rowOf(set: ReadSet, values: readonly Value[]): number {
+  const { exact, wide } = indexOf(set);
+  const row = exact.get(values.join(" "));
+  if (row !== undefined) return row;
+  const holds = (one: number): boolean =>
+    set.columns[one]!.every(({ from, to }, i) => from <= values[i]! && values[i]! <= to);
+  return wide.find(holds) ?? -1;
+}
+
 class Walker {
   readonly #pipeline: Pipeline;
   readonly steps: Step[] = [];
@@ -60,9 +89,9 @@ class Walker {
 
   /** Row of a set that holds the packet's values. */
   row(keys: readonly Key[], set: ReadSet): number {
-    const values = keys.map((key) => this.point[LEVEL[key.field]]!);
-    return set.columns.findIndex((columns) =>
-      columns.every(({ from, to }, i) => from <= values[i]! && values[i]! <= to),
+    return rowOf(
+      set,
+      keys.map((key) => this.point[LEVEL[key.field]]!),
     );
   }
 
