@@ -1,6 +1,6 @@
 /** A region as a list of products, for people: few fields, each with its values as text. */
 import type { Node } from "./diagram.ts";
-import { EPOCH, FIELDS, type Field, FLAGS, STATE, type Value } from "./fields.ts";
+import { EPOCH, type Field, FLAGS, STATE, type Value } from "./fields.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Box } from "./question.ts";
 import { addressText, reachable } from "./witness.ts";
@@ -49,7 +49,7 @@ const UNORDERED: ReadonlySet<Field> = new Set([
 
 function spanText(pipeline: Pipeline, level: number, start: number, end: number | undefined): readonly string[] {
   const domain = pipeline.regions.space.domain(level);
-  const field = FIELDS[level]!;
+  const field = pipeline.regions.space.fieldAt(level);
   const first = domain.value(start);
   const after = end === undefined ? undefined : domain.value(end);
   const last = after === undefined ? domain.last : typeof after === "bigint" ? after - 1n : after - 1;
@@ -91,7 +91,7 @@ export function boxesOf(
       texts.push(...spanText(pipeline, level, starts[i]!, starts[i + 1]));
       byKid.set(kid, texts);
     });
-    const field = FIELDS[level]!;
+    const field = pipeline.regions.space.fieldAt(level);
     for (const [kid, texts] of byKid) visit(kid, { ...fields, [WORDS[field] ?? field]: texts });
   };
   visit(node, {});

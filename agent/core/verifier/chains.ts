@@ -5,7 +5,7 @@
 import type { Key, Nat, ReadChain, ReadTable, Rule, Statement, Verdict } from "./ast.ts";
 import type { Node } from "./diagram.ts";
 import { keysOf } from "./faults.ts";
-import { type Interval, LEVEL, type Value } from "./fields.ts";
+import { type Interval, LEVEL, type Space, type Value } from "./fields.ts";
 import { type Effect, type Leaf, NO_EFFECT } from "./leaves.ts";
 import type { Regions } from "./regions.ts";
 
@@ -224,17 +224,17 @@ export class Chains {
       const parts = [...this.#own.leaving].map(([name, address]) =>
         arena.gate(
           this.#regions.one("oif", space.interfaces.index(name)),
-          this.leaf("accept", snat(space.cut(LEVEL.saddr, { from: address, to: address }).start, nat.ports), place),
+          this.leaf("accept", snat(space, address, nat.ports), place),
         ),
       );
       return arena.fold(parts, (a, b) => arena.join(a, b));
     }
     if (nat.family !== space.family) return arena.next;
-    const label = space.cut(LEVEL.saddr, { from: nat.address, to: nat.address }).start;
-    if (nat.kind === "snat") return this.leaf("accept", snat(label, nat.ports), place);
+    if (nat.kind === "snat") return this.leaf("accept", snat(space, nat.address, nat.ports), place);
+    const label = space.cut(space.level("daddr"), { from: nat.address, to: nat.address }).start;
     const sets = [
       [LEVEL.dnat, 1],
-      [LEVEL.daddr, label],
+      [space.level("daddr"), label],
       ...(nat.port === 0 ? [] : [[LEVEL.dport, nat.port] as const]),
     ] as const;
     return this.leaf("accept", { sets, free: [[LEVEL.odaddr, 0, Number.POSITIVE_INFINITY]] }, place);
@@ -251,10 +251,10 @@ export class Chains {
         const [address, port] = set.results[row]!;
         const original = before < 0 ? undefined : set.columns[row]![before]!;
         const known = original !== undefined && original.from === original.to;
-        const label = (value: Value): number => space.cut(LEVEL.daddr, { from: value, to: value }).start;
+        const label = (value: Value): number => space.cut(space.level("daddr"), { from: value, to: value }).start;
         const sets = [
           [LEVEL.dnat, 1],
-          [LEVEL.daddr, label(address!.from)],
+          [space.level("daddr"), label(address!.from)],
           ...(known ? [[LEVEL.odaddr, label(original.from)] as const] : []),
           ...(port === undefined ? [] : [[LEVEL.dport, Number(port.from)] as const]),
         ] as const;
@@ -273,12 +273,14 @@ const markSets = (low: number): Effect["sets"] => [
 ];
 
 /** A new source; the port is any of those that NAT may choose. */
-export function snat(label: number, ports: Interval | null): Partial<Effect> {
+export function snat(space: Space, address: Value, ports: Interval | null): Partial<Effect> {
+  const level = space.level("saddr");
+  const label = space.cut(level, { from: address, to: address }).start;
   const [from, to] = ports === null ? [0, Number.POSITIVE_INFINITY] : [Number(ports.from), Number(ports.to) + 1];
   return {
     sets: [
       [LEVEL.snat, 1],
-      [LEVEL.saddr, label],
+      [level, label],
     ],
     free: [[LEVEL.sport, from, to]],
   };

@@ -5,8 +5,8 @@ import type { ReadTable } from "./ast.ts";
 import { Chains, type Place, Places } from "./chains.ts";
 import { Arena, type Node } from "./diagram.ts";
 import { edgesOf, factsOf } from "./facts.ts";
-import { Space } from "./fields.ts";
-import { interfacesOf, judged, type Model, pipelineOf, tableEdges } from "./model.ts";
+import { type Half, Space } from "./fields.ts";
+import { interfacesOf, judged, type Model, partsOf, tableEdges, withRoom } from "./model.ts";
 import { Pipeline } from "./pipeline.ts";
 import type { Difference, Family, Question } from "./question.ts";
 import { Regions } from "./regions.ts";
@@ -17,6 +17,7 @@ import { packetOf, pointOf } from "./witness.ts";
 
 const HOOKS: readonly NftBase["hook"][] = ["prerouting", "input", "forward", "output", "postrouting"];
 const FAMILIES: readonly Family[] = [4, 6];
+const HALVES: readonly Half[] = ["original", "reply"];
 
 /** What a hook does, whichever rule does it. */
 function bare(pipeline: Pipeline, hook: NftBase["hook"]): Node {
@@ -42,14 +43,16 @@ export function sameVerdicts(desired: Desired, a: NftTable, b: NftTable): Result
   for (const family of FAMILIES) {
     const facts = factsOf(desired, family, [...new Set(named)]);
     const edges = family === 4 ? [] : [...tables.flatMap((table) => [...tableEdges(table)]), ...edgesOf(facts)];
-    const regions = new Regions(new Arena(), new Space(family, interfaces, edges));
-    const [one, other] = tables.map((table) => {
-      const places = new Places();
-      return new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
-    }) as [Pipeline, Pipeline];
-    for (const hook of HOOKS) {
-      const found = difference(one, other, hook);
-      if (found !== null) return { ok: true, value: found };
+    for (const half of HALVES) {
+      const regions = new Regions(new Arena(), new Space(family, half, interfaces, edges));
+      const [one, other] = tables.map((table) => {
+        const places = new Places();
+        return new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
+      }) as [Pipeline, Pipeline];
+      for (const hook of HOOKS) {
+        const found = difference(one, other, hook);
+        if (found !== null) return { ok: true, value: found };
+      }
     }
   }
   return { ok: true, value: null };
@@ -67,18 +70,17 @@ function difference(one: Pipeline, other: Pipeline, hook: NftBase["hook"]): Diff
 
 /** Rules, policies and kernel facts that decide for some packet of a question, each once. */
 export function deciders(model: Model, question: Question): Result<readonly Place[]> {
-  const families = question.region.family === undefined ? FAMILIES : [question.region.family];
   const found = new Map<string, Place>();
-  for (const family of families) {
-    const pipeline = pipelineOf(model, family);
-    const node = judged(pipeline, question);
-    if (!node.ok) return node;
-    for (const id of pipeline.regions.arena.leavesOf(node.value)) {
-      const { rule } = pipeline.regions.arena.leafOf(id)!;
-      if (rule < 0) continue;
-      const place = pipeline.places.place(rule);
-      found.set(`${place.chain} ${place.rule} ${place.text}`, place);
-    }
+  for (const [family, half] of partsOf(question)) {
+    const places = withRoom(model, family, half, (pipeline): Result<readonly Place[]> => {
+      const node = judged(pipeline, question);
+      if (!node.ok) return node;
+      const { arena } = pipeline.regions;
+      const rules = arena.leavesOf(node.value).map((id) => arena.leafOf(id)!.rule);
+      return { ok: true, value: rules.filter((rule) => rule >= 0).map((rule) => pipeline.places.place(rule)) };
+    });
+    if (!places.ok) return places;
+    for (const place of places.value) found.set(`${place.chain} ${place.rule} ${place.text}`, place);
   }
   return { ok: true, value: [...found.values()] };
 }

@@ -185,16 +185,24 @@ export class Interfaces {
   }
 }
 
-/** Domains of all fields of one family. */
+/** Which half of the packets a space is about: replies of flows, or all others. */
+export type Half = "original" | "reply";
+
+/**
+ * Fields of one family and half. Replies are asked for their target first: then both halves begin with who began the
+ * flow, and the mirrored policy is as small as the policy.
+ */
 export class Space {
   readonly family: Family;
+  readonly half: Half;
   readonly interfaces: Interfaces;
   readonly #domains: readonly Domain[];
   readonly #addresses: Domain;
 
   /** Edges of addresses: of IPv6 all that are known beforehand, for IPv4 none are needed. */
-  constructor(family: Family, interfaces: Interfaces, edges: Iterable<bigint>) {
+  constructor(family: Family, half: Half, interfaces: Interfaces, edges: Iterable<bigint>) {
     this.family = family;
+    this.half = half;
     this.interfaces = interfaces;
     const last = (1n << BigInt(BITS[family])) - 1n;
     this.#addresses = family === 4 ? new Numbers(Number(last)) : new Ranks(last, edges);
@@ -202,6 +210,30 @@ export class Space {
       if (field === "saddr" || field === "daddr" || field === "odaddr") return this.#addresses;
       return new Numbers(field === "iif" || field === "oif" ? interfaces.last : LAST[field]);
     });
+  }
+
+  /** Level of a field in the diagrams of this half. */
+  level(field: Field): number {
+    return this.#swapped(LEVEL[field]);
+  }
+
+  /** Place of a level's field in a packet's list of values. */
+  place(level: number): number {
+    return this.#swapped(level);
+  }
+
+  fieldAt(level: number): Field {
+    return FIELDS[this.#swapped(level)]!;
+  }
+
+  #swapped(level: number): number {
+    if (this.half === "original" || (level !== LEVEL.saddr && level !== LEVEL.daddr)) return level;
+    return level === LEVEL.saddr ? LEVEL.daddr : LEVEL.saddr;
+  }
+
+  /** The direction of every packet in this half. */
+  get direction(): number {
+    return this.half === "reply" ? 1 : 0;
   }
 
   domain(level: number): Domain {

@@ -9,7 +9,7 @@ import { boxesOf } from "./boxes.ts";
 import { Chains, Places } from "./chains.ts";
 import { Arena, type Node } from "./diagram.ts";
 import { edgesOf, factsOf } from "./facts.ts";
-import { Interfaces, OutOfLabels, Space } from "./fields.ts";
+import { type Half, Interfaces, OutOfLabels, Space } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 import { Pipeline, type RouteMode } from "./pipeline.ts";
 import type { Answer, Box, Family, Question, Witness } from "./question.ts";
@@ -20,6 +20,13 @@ import { packetsOf } from "./universe.ts";
 import { packetOf, pointOf } from "./witness.ts";
 
 const FAMILIES: readonly Family[] = [4, 6];
+const HALVES: readonly Half[] = ["original", "reply"];
+
+/** Families and halves that a question may be about; others are empty anyway. */
+export function partsOf({ region: { family } }: Question): readonly (readonly [Family, Half])[] {
+  const families = family === undefined ? FAMILIES : [family];
+  return families.flatMap((one) => HALVES.map((half) => [one, half] as const));
+}
 
 /** A generation opened for questions. Diagrams are built when they are first asked for, and kept. */
 export type Model = {
@@ -27,7 +34,7 @@ export type Model = {
   readonly table: ReadTable;
   readonly interfaces: Interfaces;
   readonly named: readonly string[]; // interfaces that the ruleset names
-  readonly pipelines: Map<Family, Pipeline>; // filled by pipelineOf
+  readonly pipelines: Map<string, Pipeline>; // by family and half, filled by pipelineOf
   readonly edges: Map<Family, readonly bigint[]>; // that questions brought
 };
 
@@ -85,30 +92,30 @@ export function tableEdges(table: ReadTable): Iterable<bigint> {
   return found;
 }
 
-/** The diagrams of one family, made on the first call. */
-export function pipelineOf(model: Model, family: Family): Pipeline {
-  const known = model.pipelines.get(family);
+/** The diagrams of one family and half, made on the first call. */
+export function pipelineOf(model: Model, family: Family, half: Half): Pipeline {
+  const known = model.pipelines.get(`${family} ${half}`);
   if (known !== undefined) return known;
   const { desired, table, interfaces } = model;
   const facts = factsOf(desired, family, model.named);
   const edges = family === 4 ? [] : [...tableEdges(table), ...edgesOf(facts), ...(model.edges.get(family) ?? [])];
   const places = new Places();
-  const regions = new Regions(new Arena(), new Space(family, interfaces, edges));
+  const regions = new Regions(new Arena(), new Space(family, half, interfaces, edges));
   const pipeline = new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
-  model.pipelines.set(family, pipeline);
+  model.pipelines.set(`${family} ${half}`, pipeline);
   return pipeline;
 }
 
 /** Runs something that may need a new edge where there is no room left: then everything is built again with it. */
-function withRoom<T>(model: Model, family: Family, run: (pipeline: Pipeline) => T): T {
-  const pipeline = pipelineOf(model, family);
+export function withRoom<T>(model: Model, family: Family, half: Half, run: (pipeline: Pipeline) => T): T {
+  const pipeline = pipelineOf(model, family, half);
   try {
     return run(pipeline);
   } catch (error) {
     if (!(error instanceof OutOfLabels)) throw error;
-    model.edges.set(family, pipeline.regions.space.edges());
-    model.pipelines.delete(family);
-    return run(pipelineOf(model, family));
+    model.edges.set(family, [...(model.edges.get(family) ?? []), ...pipeline.regions.space.edges()]);
+    model.pipelines.delete(`${family} ${half}`);
+    return run(pipelineOf(model, family, half));
   }
 }
 
@@ -149,13 +156,15 @@ export function judged(pipeline: Pipeline, question: Question): Result<Node> {
   const packets = packetsOf(pipeline, question);
   if (!packets.ok) return packets;
   const { arena } = pipeline.regions;
+  // No such packet in this half: nothing has to be built for it.
+  if (packets.value === arena.next) return packets;
   if (question.region.way === "leaving") return { ok: true, value: arena.gate(packets.value, pipeline.leaving()) };
   const mode = modeOf(question);
   const real = arena.gate(packets.value, pipeline.routed(mode));
   return { ok: true, value: arena.gate(real, pipeline.arriving(mode)) };
 }
 
-function askFamily(pipeline: Pipeline, question: Question): Result<Part> {
+function askPart(pipeline: Pipeline, question: Question): Result<Part> {
   const node = judged(pipeline, question);
   if (!node.ok) return node;
   const { arena } = pipeline.regions;
@@ -180,11 +189,10 @@ function askFamily(pipeline: Pipeline, question: Question): Result<Part> {
  * Each outcome comes with a packet and its walk. Refused with `verify.question` for a word that is none.
  */
 export function ask(model: Model, question: Question): Result<Answer> {
-  const families = question.region.family === undefined ? FAMILIES : [question.region.family];
   const parts: Part[] = [];
-  for (const family of families) {
+  for (const [family, half] of partsOf(question)) {
     try {
-      const part = withRoom(model, family, (pipeline) => askFamily(pipeline, question));
+      const part = withRoom(model, family, half, (pipeline) => askPart(pipeline, question));
       if (!part.ok) return part;
       parts.push(part.value);
     } catch (error) {

@@ -106,7 +106,7 @@ export class Pipeline {
 
   /** Prerouting before translation: such packets still carry the addresses from before it. */
   #early(before: Node): Node {
-    const { arena } = this.regions;
+    const { arena, space } = this.regions;
     // A flow that conntrack knows was not kept from it.
     const followed = arena.map(before, (id) => {
       const leaf = arena.leafOf(id)!;
@@ -116,12 +116,11 @@ export class Pipeline {
     const port = [[LEVEL.dport, 0, Number.POSITIVE_INFINITY]] as const;
     const free = arena.restrict(followed, { sets: [], free: port, markMask: -1 });
     if (arena.asks(free, LEVEL.odaddr)) throw new Unmodelled("ct original before translation");
-    const targets = arena.gate(this.translatedTargets(), arena.substitute(free, LEVEL.daddr, LEVEL.odaddr));
-    const { space } = this.regions;
+    const targets = arena.gate(this.translatedTargets(), arena.substitute(free, space.level("daddr"), LEVEL.odaddr));
     const { interfaces } = space;
     const replies = [...this.facts.leaving].map(([name, address]) => {
-      const label = space.cut(LEVEL.daddr, { from: address, to: address }).start;
-      const own = arena.restrict(free, { sets: [[LEVEL.daddr, label]], free: [], markMask: -1 });
+      const label = space.cut(space.level("daddr"), { from: address, to: address }).start;
+      const own = arena.restrict(free, { sets: [[space.level("daddr"), label]], free: [], markMask: -1 });
       return arena.gate(this.#is("iif", interfaces.index(name)), own);
     });
     // No flow of ours left by an interface that has no address.
@@ -143,8 +142,10 @@ export class Pipeline {
     const { arena, space } = this.regions;
     const later = this.regions.and(this.#later(0), this.#is("snat", 1));
     const parts = [...this.facts.leaving].map(([name, address]) => {
-      const label = space.cut(LEVEL.saddr, { from: address, to: address }).start;
-      return arena.gate(this.#is("oif", space.interfaces.index(name)), this.chains.leaf("next", snat(label, null)));
+      return arena.gate(
+        this.#is("oif", space.interfaces.index(name)),
+        this.chains.leaf("next", snat(space, address, null)),
+      );
     });
     return arena.gate(
       later,
@@ -154,10 +155,10 @@ export class Pipeline {
 
   /** Replies of forwarded ports leave with the address that was asked. */
   #answering(after: Node): Node {
-    const { arena } = this.regions;
+    const { arena, space } = this.regions;
     const replies = this.regions.and(this.#later(1), this.#is("dnat", 1));
     const free = arena.restrict(after, { sets: [], free: [[LEVEL.sport, 0, Number.POSITIVE_INFINITY]], markMask: -1 });
-    const renamed = arena.gate(replies, arena.substitute(free, LEVEL.saddr, LEVEL.odaddr));
+    const renamed = arena.gate(replies, arena.substitute(free, space.level("saddr"), LEVEL.odaddr));
     return arena.join(renamed, arena.gate(arena.not(replies), after));
   }
 

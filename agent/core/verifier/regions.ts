@@ -1,7 +1,7 @@
 /** Conditions as regions of packets: yes inside, next outside. */
 import type { Columns, Key, ReadSet } from "./ast.ts";
 import type { Arena, Node } from "./diagram.ts";
-import { type Field, type Interval, LEVEL, type Space, STATE } from "./fields.ts";
+import { type Field, type Interval, type Space, STATE } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 
 /** Rows of intervals by column, as labels, and the leaf of each row. */
@@ -74,8 +74,10 @@ export class Regions {
   /** The union of products of intervals, each with its leaf. */
   rows(fields: readonly Field[], columns: readonly Columns[], leafOf: (row: number) => Node): Node {
     if (columns.length === 0) return this.arena.next;
-    const order = fields.map((_, i) => i).sort((a, b) => LEVEL[fields[a]!] - LEVEL[fields[b]!]);
-    const levels = order.map((i) => LEVEL[fields[i]!]);
+    const at = fields.indexOf("direction");
+    if (at >= 0) return this.#inHalf(at, fields, columns, leafOf);
+    const order = fields.map((_, i) => i).sort((a, b) => this.space.level(fields[a]!) - this.space.level(fields[b]!));
+    const levels = order.map((i) => this.space.level(fields[i]!));
     const starts = order.map(() => new Float64Array(columns.length));
     const ends = order.map(() => new Float64Array(columns.length));
     for (let row = 0; row < columns.length; row += 1) {
@@ -87,6 +89,20 @@ export class Regions {
     }
     const leaves = columns.map((_, row) => leafOf(row));
     return union(this.arena, { levels, starts, ends, leaves }, 0, [...columns.keys()]);
+  }
+
+  /** All packets of a half have one direction: rows with another are not of it. */
+  #inHalf(at: number, fields: readonly Field[], columns: readonly Columns[], leafOf: (row: number) => Node): Node {
+    const { direction } = this.space;
+    const rows = [...columns.keys()].filter((row) => {
+      const { from, to } = columns[row]![at]!;
+      return from <= direction && direction <= to;
+    });
+    const others = fields.filter((_, i) => i !== at);
+    if (rows.length === 0) return this.arena.next;
+    if (others.length === 0) return leafOf(rows[0]!);
+    const rest = rows.map((row) => columns[row]!.filter((_, i) => i !== at));
+    return this.rows(others, rest, (row) => leafOf(rows[row]!));
   }
 
   and(...regions: readonly Node[]): Node {

@@ -70,19 +70,20 @@ class Walker {
     let at = node;
     while (arena.leafOf(at) === undefined) {
       const level = arena.level(at);
-      at = arena.child(at, space.domain(level).floor(this.point[level]!));
+      at = arena.child(at, space.domain(level).floor(this.point[space.place(level)]!));
     }
     return arena.leafOf(at)!;
   }
 
   apply(effect: Effect): void {
+    const { space } = this.#pipeline.regions;
     for (const [level, label] of effect.sets) {
-      this.point[level] = this.#pipeline.regions.space.domain(level).value(label);
-      this.free.delete(level);
+      this.point[space.place(level)] = space.domain(level).value(label);
+      this.free.delete(space.place(level));
     }
     for (const [level, start] of effect.free) {
-      this.point[level] = this.#pipeline.regions.space.domain(level).value(start);
-      this.free.add(level);
+      this.point[space.place(level)] = space.domain(level).value(start);
+      this.free.add(space.place(level));
     }
     if (effect.markMask >= 0) this.markMask = effect.markMask;
   }

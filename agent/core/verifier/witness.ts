@@ -7,7 +7,7 @@ import type { Pipeline } from "./pipeline.ts";
 import type { CtState, Epoch, Packet } from "./question.ts";
 import { addressesOf, PROTOCOL } from "./words.ts";
 
-/** Values by level. */
+/** Values in the order of FIELDS. */
 export type Point = readonly Value[];
 
 const OUTSIDE = { 4: "203.0.113.200", 6: "2001:db8:ffff::200" } as const;
@@ -16,7 +16,8 @@ const HOSTS_MAX = 32;
 /** Labels that a field would have in a packet that people know, best first. */
 function preferred(pipeline: Pipeline, level: number): readonly Value[] {
   const { facts } = pipeline;
-  const field = FIELDS[level]!;
+  const { space } = pipeline.regions;
+  const field = space.fieldAt(level);
   const icmp = facts.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6;
   if (field === "saddr" || field === "daddr" || field === "odaddr") return hosts(facts, field);
   const known: Partial<Record<Field, readonly Value[]>> = {
@@ -27,6 +28,7 @@ function preferred(pipeline: Pipeline, level: number): readonly Value[] {
     flags: [FLAGS.syn, FLAGS.ack, FLAGS.syn | FLAGS.ack],
     hop: [64, 255],
     state: [STATE.new, STATE.established],
+    direction: [space.direction],
   };
   return known[field] ?? [];
 }
@@ -69,8 +71,7 @@ export function reachable(pipeline: Pipeline, wanted: (leaf: Node) => boolean): 
 }
 
 /** Inside an interval that nothing preferred is in: not its first value where that would be a network's address. */
-function plain(level: number, first: Value, last: Value): Value {
-  const field = FIELDS[level]!;
+function plain(field: Field, first: Value, last: Value): Value {
   const address = field === "saddr" || field === "daddr" || field === "odaddr";
   if (!address || first === last) return first;
   const step = typeof first === "bigint" ? 10n : 10;
@@ -84,18 +85,18 @@ export function pointOf(pipeline: Pipeline, node: Node, wanted: (leaf: Node) => 
   const { arena, space } = pipeline.regions;
   const can = reachable(pipeline, wanted);
   if (!can(node)) return null;
-  const point: Value[] = [];
+  const point: Value[] = new Array<Value>(FIELDS.length).fill(0);
   let at = node;
   for (let level = 0; level < FIELDS.length; level += 1) {
     const wishes = preferred(pipeline, level);
     if (arena.level(at) !== level) {
-      point.push(wishes[0] ?? 0);
+      point[space.place(level)] = wishes[0] ?? 0;
       continue;
     }
     const domain = space.domain(level);
     const wish = wishes.find((value) => can(arena.child(at, domain.floor(value))));
     if (wish !== undefined) {
-      point.push(wish);
+      point[space.place(level)] = wish;
       at = arena.child(at, domain.floor(wish));
       continue;
     }
@@ -104,7 +105,7 @@ export function pointOf(pipeline: Pipeline, node: Node, wanted: (leaf: Node) => 
     const first = domain.value(starts[which]!);
     const after = which + 1 < starts.length ? domain.value(starts[which + 1]!) : undefined;
     const last = after === undefined ? domain.last : typeof after === "bigint" ? after - 1n : after - 1;
-    point.push(plain(level, first, last));
+    point[space.place(level)] = plain(space.fieldAt(level), first, last);
     at = kids[which]!;
   }
   return point;

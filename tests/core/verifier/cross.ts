@@ -21,13 +21,18 @@ export function modelOf(desired: Desired): Model {
 
 const narrow = (ip: Ip): Value => (ip.family === 4 ? Number(ip.value) : ip.value);
 
+/** Packets without an entry have no direction, and count as original. */
+export function halfOf({ state, direction }: Packet): "original" | "reply" {
+  return state === "untracked" || state === "invalid" ? "original" : direction;
+}
+
 /** A concrete packet as the diagrams see it. */
 export function pointOf(pipeline: Pipeline, packet: Packet, limit: 0 | 1): readonly Value[] {
   const { interfaces } = pipeline.regions.space;
   const icmp = packet.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6;
   const fields: Readonly<Record<Field, Value>> = {
     state: STATE[packet.state],
-    direction: packet.direction === "reply" ? 1 : 0,
+    direction: pipeline.regions.space.direction,
     epoch: EPOCH[packet.epoch],
     origin: 0,
     low: 0,
@@ -62,7 +67,7 @@ function verdictAt(pipeline: Pipeline, node: Node, point: readonly Value[]): "ac
   let at = node;
   while (arena.leafOf(at) === undefined) {
     const level = arena.level(at);
-    at = arena.child(at, space.domain(level).floor(point[level]!));
+    at = arena.child(at, space.domain(level).floor(point[space.place(level)]!));
   }
   const { kind } = arena.leafOf(at)!;
   if (kind !== "next" && kind !== "drop") throw new Error(`a hook ended in ${kind}`);
@@ -95,11 +100,11 @@ export function cross(
   const found: Disagreement[] = [];
   let [packets, certain] = [0, 0];
   for (const family of [4, 6] as const satisfies readonly Family[]) {
-    const pipeline = pipelineOf(model, family);
+    const halves = { original: pipelineOf(model, family, "original"), reply: pipelineOf(model, family, "reply") };
     const local = (ip: Ip): boolean =>
-      pipeline.facts.local.some(({ from, to }) => BigInt(from) <= ip.value && ip.value <= BigInt(to));
+      halves.original.facts.local.some(({ from, to }) => BigInt(from) <= ip.value && ip.value <= BigInt(to));
     for (const hook of HOOKS) {
-      const node = filters(pipeline, hook);
+      const nodes = { original: filters(halves.original, hook), reply: filters(halves.reply, hook) };
       for (let i = 0; i < perHook; i += 1) {
         const drawn = randomPacket(random, pool, family, local);
         const packet: Packet = {
@@ -116,7 +121,11 @@ export function cross(
             : {}),
         };
         const said = [...new Set(walker.hook(hook, packet).map((way) => way.verdict))];
-        const answers = ([0, 1] as const).map((limit) => verdictAt(pipeline, node, pointOf(pipeline, packet, limit)));
+        const half = halfOf(packet);
+        const pipeline = halves[half];
+        const answers = ([0, 1] as const).map((limit) =>
+          verdictAt(pipeline, nodes[half], pointOf(pipeline, packet, limit)),
+        );
         packets += 1;
         if (said.length === 1) certain += 1;
         if (!answers.every((one) => said.includes(one))) {

@@ -14,7 +14,7 @@ import { contains, type Ip, lastOf, networkOf, parseCidr, parseIp, parsePrefix }
 import { readStory, storyNames } from "../../golden/golden.ts";
 import { branch, homelab } from "../invariant-subjects.ts";
 import { randomNumbers } from "../nft-tables.ts";
-import { modelOf, pointOf } from "./cross.ts";
+import { halfOf, modelOf, pointOf } from "./cross.ts";
 import { poolOf, randomPacket } from "./packets.ts";
 
 type End = { readonly oif: string; readonly verdict: "accept" | "drop" } | "unsure";
@@ -96,7 +96,7 @@ function kindAt(pipeline: Pipeline, node: Node, point: readonly Value[]): string
   let at = node;
   while (arena.leafOf(at) === undefined) {
     const level = arena.level(at);
-    at = arena.child(at, space.domain(level).floor(point[level]!));
+    at = arena.child(at, space.domain(level).floor(point[space.place(level)]!));
   }
   return arena.leafOf(at)!.kind;
 }
@@ -112,9 +112,9 @@ function compare(name: string, desired: Desired, count: number) {
   const found: unknown[] = [];
   let [sure, accepted] = [0, 0];
   for (const family of [4, 6] as const) {
-    const pipeline = pipelineOf(model, family);
+    const halves = { original: pipelineOf(model, family, "original"), reply: pipelineOf(model, family, "reply") };
     const local = (ip: Ip): boolean =>
-      pipeline.facts.local.some(({ from, to }) => BigInt(from) <= ip.value && ip.value <= BigInt(to));
+      halves.original.facts.local.some(({ from, to }) => BigInt(from) <= ip.value && ip.value <= BigInt(to));
     // Those who would truly send, where they are: hosts behind interfaces, clients, somebody outside.
     const stranger = parseIp(family === 4 ? "203.0.113.9" : "2001:db8:ffff::9")!;
     const uplink = desired.routes.find((route) => route.family === family && /\/0$/.test(route.to))?.interface;
@@ -164,6 +164,7 @@ function compare(name: string, desired: Desired, count: number) {
       if (end === "unsure") continue;
       sure += 1;
       if (end.verdict === "accept") accepted += 1;
+      const pipeline = halves[halfOf(packet)];
       const point = pointOf(pipeline, { ...packet, oif: end.oif }, 0);
       const routed = kindAt(pipeline, pipeline.routed("declared"), point);
       const said = kindAt(pipeline, pipeline.arriving("declared"), point);
