@@ -14,7 +14,7 @@ import { limits } from "../schemas/limits.ts";
 import { clientOf, desiredOf, smallIntent } from "../tests/core/compile-sites.ts";
 
 const SIZES = [1000, 10_000, 50_000];
-const ROUNDS = 5;
+const ROUNDS = 3;
 const CONTRACTS = 100;
 const SERVICES = 40;
 /** Every fifth client has a service of its own beside its profile. */

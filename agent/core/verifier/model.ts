@@ -8,7 +8,7 @@ import type { ReadTable } from "./ast.ts";
 import { boxesOf } from "./boxes.ts";
 import { Chains, Places } from "./chains.ts";
 import { Arena, type Node } from "./diagram.ts";
-import { edgesOf, factsOf } from "./facts.ts";
+import { edgesOf, type Facts, factsOf } from "./facts.ts";
 import { type Half, Interfaces, OutOfLabels, Space } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 import { Pipeline, type RouteMode } from "./pipeline.ts";
@@ -34,6 +34,7 @@ export type Model = {
   readonly table: ReadTable;
   readonly interfaces: Interfaces;
   readonly named: readonly string[]; // interfaces that the ruleset names
+  readonly facts: Map<Family, Facts>;
   readonly pipelines: Map<string, Pipeline>; // by family and half, filled by pipelineOf
   readonly edges: Map<Family, readonly bigint[]>; // that questions brought
 };
@@ -50,7 +51,15 @@ export function openModel(desired: Desired): Result<Model> {
   const { names } = named;
   return {
     ok: true,
-    value: { desired, table: read.value, interfaces, named: names, pipelines: new Map(), edges: new Map() },
+    value: {
+      desired,
+      table: read.value,
+      interfaces,
+      named: names,
+      facts: new Map(),
+      pipelines: new Map(),
+      edges: new Map(),
+    },
   };
 }
 
@@ -97,8 +106,9 @@ export function pipelineOf(model: Model, family: Family, half: Half): Pipeline {
   const known = model.pipelines.get(`${family} ${half}`);
   if (known !== undefined) return known;
   const { desired, table, interfaces } = model;
-  const facts = factsOf(desired, family, model.named);
-  const edges = family === 4 ? [] : [...tableEdges(table), ...edgesOf(facts), ...(model.edges.get(family) ?? [])];
+  const facts = model.facts.get(family) ?? factsOf(desired, family, model.named);
+  model.facts.set(family, facts);
+  const edges = family === 4 ? [] : (model.edges.get(family) ?? [...tableEdges(table), ...edgesOf(facts)]);
   const places = new Places();
   const regions = new Regions(new Arena(), new Space(family, half, interfaces, edges));
   const pipeline = new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
@@ -113,7 +123,7 @@ export function withRoom<T>(model: Model, family: Family, half: Half, run: (pipe
     return run(pipeline);
   } catch (error) {
     if (!(error instanceof OutOfLabels)) throw error;
-    model.edges.set(family, [...(model.edges.get(family) ?? []), ...pipeline.regions.space.edges()]);
+    model.edges.set(family, pipeline.regions.space.edges());
     model.pipelines.delete(`${family} ${half}`);
     return run(pipelineOf(model, family, half));
   }

@@ -106,7 +106,11 @@ export class Pipeline {
 
   /** Prerouting before translation: such packets still carry the addresses from before it. */
   #early(before: Node): Node {
-    const { arena, space } = this.regions;
+    const { arena } = this.regions;
+    const [targets, replies] = [this.translatedTargets(), this.translatedReplies()];
+    // Each half of the packets has at most one of them.
+    const translated = arena.or(targets, replies);
+    if (translated === arena.next) return before;
     // A flow that conntrack knows was not kept from it.
     const followed = arena.map(before, (id) => {
       const leaf = arena.leafOf(id)!;
@@ -115,21 +119,31 @@ export class Pipeline {
     });
     const port = [[LEVEL.dport, 0, Number.POSITIVE_INFINITY]] as const;
     const free = arena.restrict(followed, { sets: [], free: port, markMask: -1 });
-    if (arena.asks(free, LEVEL.odaddr)) throw new Unmodelled("ct original before translation");
-    const targets = arena.gate(this.translatedTargets(), arena.substitute(free, space.level("daddr"), LEVEL.odaddr));
-    const { interfaces } = space;
-    const replies = [...this.facts.leaving].map(([name, address]) => {
-      const label = space.cut(space.level("daddr"), { from: address, to: address }).start;
-      const own = arena.restrict(free, { sets: [[space.level("daddr"), label]], free: [], markMask: -1 });
-      return arena.gate(this.#is("iif", interfaces.index(name)), own);
+    const first = targets === arena.next ? this.#atOwnAddress(free) : this.#atFirstTarget(free);
+    return arena.join(arena.gate(translated, first), arena.gate(arena.not(translated), before));
+  }
+
+  /** A later packet of a forwarded port, as it was sent. */
+  #atFirstTarget(node: Node): Node {
+    const { arena, space } = this.regions;
+    if (arena.asks(node, LEVEL.odaddr)) throw new Unmodelled("ct original before translation");
+    return arena.substitute(node, space.level("daddr"), LEVEL.odaddr);
+  }
+
+  /** A reply of a flow that left under the router's address, as it was sent. */
+  #atOwnAddress(node: Node): Node {
+    const { arena, space } = this.regions;
+    const level = space.level("daddr");
+    const index = (name: string): number => space.interfaces.index(name);
+    const { leaving } = this.facts;
+    const replies = [...leaving].map(([name, address]) => {
+      const label = space.cut(level, { from: address, to: address }).start;
+      const own = arena.restrict(node, { sets: [[level, label]], free: [], markMask: -1 });
+      return arena.gate(this.#is("iif", index(name)), own);
     });
     // No flow of ours left by an interface that has no address.
-    const known = this.#is("iif", ...[...this.facts.leaving.keys()].map((name) => interfaces.index(name)));
-    const elsewhere = arena.gate(arena.not(known), arena.outside);
-    const all = arena.fold([...replies, elsewhere], (a, b) => arena.join(a, b));
-    const back = arena.gate(this.translatedReplies(), all);
-    const plain = arena.gate(arena.not(arena.or(this.translatedTargets(), this.translatedReplies())), before);
-    return arena.fold([plain, targets, back], (a, b) => arena.join(a, b));
+    const known = this.#is("iif", ...[...leaving.keys()].map(index));
+    return arena.fold([...replies, arena.gate(arena.not(known), arena.outside)], (a, b) => arena.join(a, b));
   }
 
   #natStage(chain: ReadChain | undefined): Node {
@@ -142,10 +156,8 @@ export class Pipeline {
     const { arena, space } = this.regions;
     const later = this.regions.and(this.#later(0), this.#is("snat", 1));
     const parts = [...this.facts.leaving].map(([name, address]) => {
-      return arena.gate(
-        this.#is("oif", space.interfaces.index(name)),
-        this.chains.leaf("next", snat(space, address, null)),
-      );
+      const own = this.chains.leaf("next", snat(space, address, null));
+      return arena.gate(this.#is("oif", space.interfaces.index(name)), own);
     });
     return arena.gate(
       later,
@@ -157,6 +169,7 @@ export class Pipeline {
   #answering(after: Node): Node {
     const { arena, space } = this.regions;
     const replies = this.regions.and(this.#later(1), this.#is("dnat", 1));
+    if (replies === arena.next) return after;
     const free = arena.restrict(after, { sets: [], free: [[LEVEL.sport, 0, Number.POSITIVE_INFINITY]], markMask: -1 });
     const renamed = arena.gate(replies, arena.substitute(free, space.level("saddr"), LEVEL.odaddr));
     return arena.join(renamed, arena.gate(arena.not(replies), after));

@@ -14,11 +14,15 @@ export type Named = { readonly names: readonly string[]; readonly wildcards: rea
 export function interfacesIn({ chains, sets }: NftTable): Named {
   const found = new Set<string>();
   const scan = (text: string): void => {
-    if (!text.includes('"')) return;
-    for (const match of text.matchAll(/"([^"]*)"/g)) found.add(match[1]!);
+    for (let open = text.indexOf('"'); open >= 0; ) {
+      const close = text.indexOf('"', open + 1);
+      if (close < 0) return;
+      found.add(text.slice(open + 1, close));
+      open = text.indexOf('"', close + 1);
+    }
   };
   for (const chain of chains) for (const rule of chain.rules) scan(rule.replace(/ comment "[^"]*"/, ""));
-  for (const set of sets) for (const element of set.elements) scan(element);
+  for (const set of sets) if (/if/.test(set.type)) for (const element of set.elements) scan(element);
   const all = [...found];
   return {
     names: all.filter((name) => !name.endsWith("*")),

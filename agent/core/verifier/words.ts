@@ -1,5 +1,5 @@
 /** nft's vocabulary: what expressions read, and how values of each type are spelled. */
-import { BITS, lastOf, parseIp, parsePrefix } from "../../../schemas/ip.ts";
+import { lastOf, parseIp, parsePrefix } from "../../../schemas/ip.ts";
 import type { Key, NftType } from "./ast.ts";
 import { type Field, type Interval, STATE } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
@@ -159,13 +159,17 @@ function undotted(text: string): string {
 
 /** An address, prefix or range of one family; undefined when it is none. */
 export function addressesOf(written: string, family: 4 | 6): Interval | undefined {
+  // Families and prefixes are told apart at a glance: there are tens of thousands of them.
+  if (written.includes(":") !== (family === 6)) return undefined;
   const text = family === 6 && written.includes(".") ? undotted(written) : written;
   const wide = (value: bigint): Interval["from"] => (family === 4 ? Number(value) : value);
-  const ip = parseIp(text);
-  if (ip !== undefined) return ip.family === family ? { from: wide(ip.value), to: wide(ip.value) } : undefined;
-  const prefix = parsePrefix(text);
-  if (prefix !== undefined && prefix.family === family && prefix.length <= BITS[family]) {
-    return { from: wide(prefix.value), to: wide(lastOf(prefix)) };
+  if (text.includes("/")) {
+    const prefix = parsePrefix(text);
+    return prefix === undefined ? undefined : { from: wide(prefix.value), to: wide(lastOf(prefix)) };
+  }
+  if (!text.includes("-")) {
+    const ip = parseIp(text);
+    return ip === undefined ? undefined : { from: wide(ip.value), to: wide(ip.value) };
   }
   const [from, to, more] = text.split("-");
   if (to === undefined || more !== undefined) return undefined;
