@@ -129,7 +129,10 @@ export function withRoom<T>(model: Model, family: Family, half: Half, run: (pipe
   }
 }
 
+type Ends = ReadonlySet<string>; // kinds of leaves
+
 type Part = {
+  readonly ends: Ends;
   readonly accepted: Witness | null;
   readonly dropped: Witness | null;
   readonly boxes: readonly Box[];
@@ -179,19 +182,22 @@ function askPart(pipeline: Pipeline, question: Question): Result<Part> {
   if (!node.ok) return node;
   const { arena } = pipeline.regions;
   const kindOf = (id: Node): string => arena.leafOf(id)!.kind;
-  const accepted = (id: Node): boolean => kindOf(id) === "accept";
-  const listed = boxesOf(pipeline, node.value, accepted, question.boxesMax ?? 0);
+  const is = (kind: string) => (id: Node) => kindOf(id) === kind;
+  const ends = new Set(arena.leavesOf(node.value).map(kindOf));
+  const witness = (kind: string): Witness | null =>
+    question.witnesses === "none" || !ends.has(kind) ? null : witnessOf(pipeline, question, node.value, is(kind));
+  const max = question.boxesMax ?? 0;
+  const listed = max === 0 ? { boxes: [], more: false } : boxesOf(pipeline, node.value, is("accept"), max);
   return {
     ok: true,
-    value: {
-      accepted: witnessOf(pipeline, question, node.value, accepted),
-      dropped:
-        witnessOf(pipeline, question, node.value, (id) => kindOf(id) === "drop") ??
-        witnessOf(pipeline, question, node.value, (id) => kindOf(id) === "either"),
-      boxes: listed.boxes,
-      more: listed.more,
-    },
+    value: { ends, accepted: witness("accept"), dropped: witness("drop") ?? witness("either"), ...listed },
   };
+}
+
+function verdictOf(ends: Ends): Answer["verdict"] {
+  // Either is neither: an answer that hangs on something outside of the packet is mixed.
+  if (ends.has("either") || (ends.has("accept") && ends.has("drop"))) return "mixed";
+  return ends.has("accept") ? "accepted" : ends.has("drop") ? "dropped" : "none";
 }
 
 /**
@@ -210,26 +216,14 @@ export function ask(model: Model, question: Question): Result<Answer> {
       return { ok: false, problems: [problem("verify.unmodelled", `IPv${family}`, error.message)] };
     }
   }
-  const accepted = parts.find((part) => part.accepted !== null)?.accepted ?? null;
-  const dropped = parts.find((part) => part.dropped !== null)?.dropped ?? null;
   const max = question.boxesMax ?? 0;
   const boxes = parts.flatMap((part) => part.boxes);
-  // Either is neither: an answer that hangs on something outside of the packet is mixed.
-  const either = dropped?.outcome === "either";
-  const verdict =
-    either || (accepted !== null && dropped !== null)
-      ? "mixed"
-      : accepted !== null
-        ? "accepted"
-        : dropped !== null
-          ? "dropped"
-          : "none";
   return {
     ok: true,
     value: {
-      verdict,
-      accepted,
-      dropped,
+      verdict: verdictOf(new Set(parts.flatMap((part) => [...part.ends]))),
+      accepted: parts.find((part) => part.accepted !== null)?.accepted ?? null,
+      dropped: parts.find((part) => part.dropped !== null)?.dropped ?? null,
       boxes: boxes.slice(0, max),
       more: boxes.length > max || parts.some((part) => part.more),
     },

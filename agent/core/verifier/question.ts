@@ -92,8 +92,10 @@ export type Question = {
   readonly limit?: "pass" | "fail";
   /** Only packets that the routes (after any translation) send to the router, or on to an interface; "any": both. */
   readonly want?: "any" | "router" | "onward";
-  /** Boxes that an answer lists at most; 0: none. */
+  /** Boxes that an answer lists at most; absent or 0: none. */
   readonly boxesMax?: number;
+  /** "none": only the verdict, for many questions whose answer is as expected; a third cheaper. */
+  readonly witnesses?: "both" | "none";
 };
 
 /** One rule that applied on a packet's way. */
