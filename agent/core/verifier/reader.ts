@@ -3,40 +3,13 @@
  * after it is guessed. Facts about nft 1.0.6 come from `nft --debug=netlink`: `icmp type` asks for IPv4 as well,
  * `th dport` asks for no protocol, `ct state a,b` is a test of bits.
  */
-import type { Columns, Key, Nat, Rule, Statement, Verdict } from "./ast.ts";
+import type { Columns, Key, Rule, Statement, Verdict } from "./ast.ts";
+import { type Cursor, peek, readKeys, rest, setName, take, wordsOf } from "./cursor.ts";
 import { FLAGS, type Interval } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
 import { readMarkMatch, readMarkSet, readPacketMark } from "./marks.ts";
-import { addressesOf, FLAGS_KEY, type IndexOf, keyAt, numberOf, STATUS_KEYS, valuesOf } from "./words.ts";
-
-/** Words of a rule; quotes stay, brackets and commas stand alone. */
-export const wordsOf = (text: string): readonly string[] => text.match(/"[^"]*"|[{}(),]|[^\s,{}()"]+/g) ?? [];
-
-type Cursor = { at: number; readonly words: readonly string[]; readonly indexOf: IndexOf };
-
-const peek = (cursor: Cursor, ahead = 0): string => cursor.words[cursor.at + ahead] ?? "";
-const rest = (cursor: Cursor): string => cursor.words.slice(cursor.at).join(" ");
-
-function take(cursor: Cursor, ...expected: readonly string[]): string {
-  const word = peek(cursor);
-  if (word === "" || (expected.length > 0 && !expected.includes(word)))
-    throw new Unmodelled(rest(cursor) || "the end of the rule");
-  cursor.at += 1;
-  return word;
-}
-
-/** `a . b . c` */
-function readKeys(cursor: Cursor): readonly Key[] {
-  const keys: Key[] = [];
-  for (;;) {
-    const found = keyAt(cursor.words, cursor.at);
-    if (found === undefined) throw new Unmodelled(rest(cursor));
-    keys.push(found.key);
-    cursor.at += found.length;
-    if (peek(cursor) !== ".") return keys;
-    cursor.at += 1;
-  }
-}
+import { readNat } from "./nat-words.ts";
+import { FLAGS_KEY, type IndexOf, keyAt, numberOf, STATUS_KEYS, valuesOf } from "./words.ts";
 
 function product(columns: readonly (readonly Interval[])[]): readonly Columns[] {
   return columns.reduce<readonly Columns[]>(
@@ -80,11 +53,6 @@ function readBoxes(cursor: Cursor, keys: readonly Key[]): readonly Columns[] {
     if (take(cursor, ",", "}") === "}") return found;
   }
 }
-
-const setName = (word: string): string => {
-  if (!word.startsWith("@")) throw new Unmodelled(word || "the end of the rule");
-  return word.slice(1);
-};
 
 function readMatch(cursor: Cursor): Statement {
   const keys = readKeys(cursor);
@@ -142,51 +110,6 @@ function readFib(cursor: Cursor): Statement {
   if (negated || peek(cursor) === "==") cursor.at += 1;
   take(cursor, "local");
   return { kind: "local", field, negated };
-}
-
-/** `:1024-65535` */
-function readPorts(text: string): Interval {
-  const [, from, to = from] = /^:(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
-  const [a, b] = [numberOf(from ?? ""), numberOf(to ?? "")];
-  if (a === undefined || b === undefined || a < 1 || a > b || b > 65535) throw new Unmodelled(`ports ${text}`);
-  return { from: a, to: b };
-}
-
-/** `10.0.0.5:443`, `[fd00::5]:443`, or without a port. */
-function readTarget(text: string): {
-  readonly family: 4 | 6;
-  readonly address: Interval["from"];
-  readonly ports: Interval | null;
-} {
-  const [, wide, four, ports] =
-    /^(?:\[([0-9a-f:.]+)\]|([0-9.]+|[0-9a-f:]*::?[0-9a-f:]*?))(:\d+(?:-\d+)?)?$/.exec(text) ?? [];
-  for (const family of [4, 6] as const) {
-    const bare = addressesOf(text, family);
-    const found = bare ?? addressesOf(wide ?? four ?? "", family);
-    if (found === undefined || found.from !== found.to) continue;
-    return { family, address: found.from, ports: bare !== undefined || ports === undefined ? null : readPorts(ports) };
-  }
-  throw new Unmodelled(`address ${text}`);
-}
-
-function readNat(cursor: Cursor, word: string): Nat {
-  if (word === "masquerade") {
-    if (peek(cursor) !== "to") return { kind: "masquerade", ports: null };
-    cursor.at += 1;
-    return { kind: "masquerade", ports: readPorts(take(cursor)) };
-  }
-  const said = peek(cursor) === "ip" || peek(cursor) === "ip6" ? (take(cursor) === "ip" ? 4 : 6) : 0;
-  take(cursor, "to");
-  if (word === "dnat" && keyAt(cursor.words, cursor.at) !== undefined) {
-    const keys = readKeys(cursor);
-    take(cursor, "map");
-    return { kind: "dnat", family: said, keys, map: setName(take(cursor)) };
-  }
-  const { family, address, ports } = readTarget(take(cursor));
-  if (said !== 0 && said !== family) throw new Unmodelled(`${word} to the other family`);
-  if (word === "snat") return { kind: "snat", family, address, ports };
-  if (ports !== null && ports.from !== ports.to) throw new Unmodelled("dnat to a range of ports");
-  return { kind: "dnat", family, address, port: ports === null ? 0 : Number(ports.from) };
 }
 
 const TIME = new Set(["second", "minute", "hour", "day", "week"]);

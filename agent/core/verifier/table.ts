@@ -2,10 +2,11 @@
 import type { NftChain, NftSet, NftTable } from "../../../schemas/desired.ts";
 import { type Problem, problem, type Result } from "../../../schemas/problem.ts";
 import type { Columns, NftType, ReadChain, ReadSet, ReadTable, Rule, Verdict } from "./ast.ts";
+import { wordsOf } from "./cursor.ts";
 import { tableFaults } from "./faults.ts";
 import type { Interfaces, Interval } from "./fields.ts";
 import { Unmodelled } from "./leaves.ts";
-import { readRule, readVerdict, wordsOf } from "./reader.ts";
+import { readRule, readVerdict } from "./reader.ts";
 import { type IndexOf, typesOf, valuesOf } from "./words.ts";
 
 export type Named = { readonly names: readonly string[]; readonly wildcards: readonly string[] };
