@@ -22,27 +22,32 @@ export class Arena extends Nodes {
    */
   #merge(a: Node, b: Node, of: (a: Node, b: Node) => Node, settled?: (a: Node) => boolean): Node {
     const level = Math.min(this.level(a), this.level(b));
+    // A node that asks nothing here is one edge over all labels.
     const [openA, openB] = [this.level(a) === level, this.level(b) === level];
-    const [countA, countB] = [openA ? this.count(a) : 1, openB ? this.count(b) : 1];
+    const edgesA = this.edges(a);
+    const edgesB = this.edges(b);
+    const [countA, countB] = [openA ? edgesA.kids.length : 1, openB ? edgesB.kids.length : 1];
     const starts: number[] = [];
     const kids: Node[] = [];
-    let [i, j] = [0, 0];
+    let [i, j, start] = [0, 0, 0];
     for (;;) {
-      const kidA = openA ? this.kid(a, i) : a;
-      const nextA = i + 1 < countA ? this.start(a, i + 1) : Number.POSITIVE_INFINITY;
-      starts.push(Math.max(openA ? this.start(a, i) : 0, openB ? this.start(b, j) : 0));
+      const kidA = openA ? edgesA.kids[i]! : a;
+      const nextA = i + 1 < countA ? edgesA.starts[i + 1]! : Number.POSITIVE_INFINITY;
+      starts.push(start);
       if (settled?.(kidA) === true) {
         kids.push(kidA);
         if (nextA === Number.POSITIVE_INFINITY) break;
         i += 1;
+        start = nextA;
         if (openB) j = this.edgeAt(b, nextA, j);
         continue;
       }
-      kids.push(of(kidA, openB ? this.kid(b, j) : b));
-      const nextB = j + 1 < countB ? this.start(b, j + 1) : Number.POSITIVE_INFINITY;
-      if (nextA === Number.POSITIVE_INFINITY && nextB === Number.POSITIVE_INFINITY) break;
-      if (nextA <= nextB) i += 1;
-      if (nextB <= nextA) j += 1;
+      kids.push(of(kidA, openB ? edgesB.kids[j]! : b));
+      const nextB = j + 1 < countB ? edgesB.starts[j + 1]! : Number.POSITIVE_INFINITY;
+      start = Math.min(nextA, nextB);
+      if (start === Number.POSITIVE_INFINITY) break;
+      if (nextA === start) i += 1;
+      if (nextB === start) j += 1;
     }
     return this.node(level, starts, kids);
   }
@@ -94,7 +99,7 @@ export class Arena extends Nodes {
     if (this.leafOf(id) !== undefined) return of(id);
     const known = memo.get(id);
     if (known !== undefined) return known;
-    const { starts, kids } = this.#copy(id);
+    const { starts, kids } = this.edges(id);
     const made = this.node(
       this.level(id),
       starts,
@@ -102,11 +107,6 @@ export class Arena extends Nodes {
     );
     memo.set(id, made);
     return made;
-  }
-
-  #copy(id: Node): { readonly starts: readonly number[]; readonly kids: readonly Node[] } {
-    const { starts, kids } = this.edges(id);
-    return { starts: [...starts], kids: [...kids] };
   }
 
   /** Leaves that can be reached, each once. */
@@ -222,11 +222,11 @@ export class Arena extends Nodes {
     let made: Node;
     if (set !== undefined) made = this.#restrict(this.child(id, set[1]), effect, memo);
     else {
-      const { starts, kids } = this.#copy(id);
+      const { starts, kids } = this.edges(id);
       const made0 = kids.map((kid) => this.#restrict(kid, effect, memo));
       if (free === undefined) made = this.node(level, starts, made0);
       else {
-        const inside = made0.filter((_, i) => starts[i]! < free[2] && (starts[i + 1] ?? Infinity) > free[1]);
+        const inside = [...made0].filter((_, i) => starts[i]! < free[2] && (starts[i + 1] ?? Infinity) > free[1]);
         made = inside.reduce((a, b) => this.#blur(a, b));
       }
     }
@@ -268,7 +268,7 @@ export class Arena extends Nodes {
     const known = memo.get(id);
     if (known !== undefined) return known;
     const level = this.level(id);
-    const { starts, kids } = this.#copy(id);
+    const { starts, kids } = this.edges(id);
     const made0 = kids.map((kid) => this.substitute(kid, from, to, memo));
     let made: Node;
     if (level !== from) made = this.#choose(level, starts, made0);
@@ -278,9 +278,9 @@ export class Arena extends Nodes {
   }
 
   /** A node whose kids may ask fields above it. */
-  #choose(level: number, starts: readonly number[], kids: readonly Node[]): Node {
+  #choose(level: number, starts: Float64Array, kids: Int32Array): Node {
     if (kids.every((kid) => this.level(kid) > level)) return this.node(level, starts, kids);
-    const parts = kids.map((kid, i) => {
+    const parts = [...kids].map((kid, i) => {
       const region = this.range(level, starts[i]!, starts[i + 1] ?? Number.POSITIVE_INFINITY, this.yes, this.gap);
       return this.gate(region, kid);
     });

@@ -10,36 +10,18 @@ export type Node = number;
 /** Level of leaves: below every field. */
 const LEAF_LEVEL = 31;
 
+const NO_STARTS = new Float64Array(0);
+const NO_KIDS = new Int32Array(0);
+
 /** What can be found below a node. */
 export const HAS = { yes: 1, next: 2, gap: 4, effect: 8 } as const;
 
-/** Growing arrays of numbers. */
-class Pool {
-  starts = new Float64Array(1 << 14);
-  kids = new Int32Array(1 << 14);
-  used = 0;
-
-  add(start: number, kid: Node): void {
-    if (this.used === this.kids.length) {
-      const [starts, kids] = [new Float64Array(this.used * 2), new Int32Array(this.used * 2)];
-      starts.set(this.starts);
-      kids.set(this.kids);
-      this.starts = starts;
-      this.kids = kids;
-    }
-    this.starts[this.used] = start;
-    this.kids[this.used] = kid;
-    this.used += 1;
-  }
-}
-
 export class Nodes {
   readonly #level: number[] = [];
-  readonly #at: number[] = []; // first edge in the pool
-  readonly #count: number[] = [];
+  readonly #starts: Float64Array[] = []; // of each edge; the first is 0
+  readonly #kids: Int32Array[] = [];
   readonly #has: number[] = [];
   readonly #support: number[] = []; // bit per level that the function hangs on
-  readonly #pool = new Pool();
   readonly #byHash = new Map<number, number>();
   readonly #nextSame: number[] = [];
   readonly #leaves: (Leaf | undefined)[] = [];
@@ -69,7 +51,7 @@ export class Nodes {
     if (known !== undefined) return known;
     const open = leaf.kind === "next" ? HAS.next | (isNeutral(leaf.effect) ? 0 : HAS.effect) : 0;
     const has = leaf.kind === "yes" ? HAS.yes : leaf.kind === "gap" ? HAS.gap : open;
-    const id = this.#push(LEAF_LEVEL, 0, 0, has, 0);
+    const id = this.#push(LEAF_LEVEL, NO_STARTS, NO_KIDS, has, 0);
     this.#leaves[id] = leaf;
     this.#leafIds.set(key, id);
     return id;
@@ -90,18 +72,17 @@ export class Nodes {
   }
 
   edges(id: Node): { readonly starts: Float64Array; readonly kids: Int32Array } {
-    const [at, end] = [this.#at[id]!, this.#at[id]! + this.#count[id]!];
-    return { starts: this.#pool.starts.subarray(at, end), kids: this.#pool.kids.subarray(at, end) };
+    return { starts: this.#starts[id]!, kids: this.#kids[id]! };
   }
 
   /** The edge that holds a label, from a known one on. */
   edgeAt(id: Node, label: number, from = 0): number {
-    const at = this.#at[id]!;
+    const starts = this.#starts[id]!;
     let low = from;
-    let high = this.#count[id]! - 1;
+    let high = starts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#pool.starts[at + middle]! <= label) low = middle;
+      if (starts[middle]! <= label) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -113,55 +94,52 @@ export class Nodes {
   }
 
   /** The node of edges that begin at 0 and are sorted; neighbours with the same kid become one. */
-  node(level: number, starts: readonly number[], kids: readonly Node[]): Node {
-    let count = 0;
-    let hash = level;
-    const at = this.#pool.used;
-    let has = 0;
-    let support = 1 << level;
-    for (let i = 0; i < kids.length; i += 1) {
+  node(level: number, starts: ArrayLike<number>, kids: ArrayLike<Node>): Node {
+    let [count, hash, has, support] = [0, level, 0, 1 << level];
+    for (let i = 0, last = -1; i < kids.length; i += 1) {
       const kid = kids[i]!;
-      if (count > 0 && this.#pool.kids[at + count - 1] === kid) continue;
-      const start = starts[i]!;
-      this.#pool.add(start, kid);
+      if (kid === last) continue;
+      last = kid;
       count += 1;
       has |= this.#has[kid]!;
       support |= this.#support[kid]!;
-      hash =
-        Math.imul(hash ^ (start % 0xfffffff), 0x85ebca6b) ^ Math.imul(kid + 0x27d4eb2f, 0xc2b2ae35) ^ (hash >>> 13);
+      hash = Math.imul(hash ^ (starts[i]! % 0xfffffff), 0x85ebca6b) ^ Math.imul(kid + 0x27d4eb2f, 0xc2b2ae35);
+      hash ^= hash >>> 13;
     }
-    if (count === 1) {
-      this.#pool.used = at;
-      return this.#pool.kids[at]!;
-    }
+    if (count === 1) return kids[0]!;
     const first = this.#byHash.get(hash);
     for (let id = first ?? -1; id >= 0; id = this.#nextSame[id]!) {
-      if (this.#same(id, level, at, count)) {
-        this.#pool.used = at;
-        return id;
-      }
+      if (this.#same(id, level, count, starts, kids)) return id;
     }
-    const id = this.#push(level, at, count, has, support);
+    const [ownStarts, ownKids] = [new Float64Array(count), new Int32Array(count)];
+    for (let i = 0, at = 0; i < kids.length; i += 1) {
+      if (at > 0 && ownKids[at - 1] === kids[i]) continue;
+      ownStarts[at] = starts[i]!;
+      ownKids[at] = kids[i]!;
+      at += 1;
+    }
+    const id = this.#push(level, ownStarts, ownKids, has, support);
     this.#nextSame[id] = first ?? -1;
     this.#byHash.set(hash, id);
     return id;
   }
 
-  #same(id: Node, level: number, at: number, count: number): boolean {
-    if (this.#level[id] !== level || this.#count[id] !== count) return false;
-    const other = this.#at[id]!;
-    const { starts, kids } = this.#pool;
-    for (let i = 0; i < count; i += 1) {
-      if (kids[other + i] !== kids[at + i] || starts[other + i] !== starts[at + i]) return false;
+  #same(id: Node, level: number, count: number, starts: ArrayLike<number>, kids: ArrayLike<Node>): boolean {
+    const [ownStarts, ownKids] = [this.#starts[id]!, this.#kids[id]!];
+    if (this.#level[id] !== level || ownKids.length !== count) return false;
+    for (let i = 0, at = 0; i < kids.length; i += 1) {
+      if (at > 0 && ownKids[at - 1] === kids[i]) continue;
+      if (ownKids[at] !== kids[i] || ownStarts[at] !== starts[i]) return false;
+      at += 1;
     }
     return true;
   }
 
-  #push(level: number, at: number, count: number, has: number, support: number): Node {
+  #push(level: number, starts: Float64Array, kids: Int32Array, has: number, support: number): Node {
     const id = this.#level.length;
     this.#level.push(level);
-    this.#at.push(at);
-    this.#count.push(count);
+    this.#starts.push(starts);
+    this.#kids.push(kids);
     this.#has.push(has);
     this.#support.push(support);
     this.#nextSame.push(-1);
@@ -174,15 +152,7 @@ export class Nodes {
     return (this.#has[id]! & bits) !== 0;
   }
 
-  count(id: Node): number {
-    return this.#count[id]!;
-  }
-
-  start(id: Node, edge: number): number {
-    return this.#pool.starts[this.#at[id]! + edge]!;
-  }
-
   kid(id: Node, edge: number): Node {
-    return this.#pool.kids[this.#at[id]! + edge]!;
+    return this.#kids[id]![edge]!;
   }
 }
