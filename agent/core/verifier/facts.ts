@@ -21,6 +21,8 @@ export type Facts = OwnAddresses & {
   readonly groups: readonly Interval[];
   /** Interfaces whose addresses the generation does not set: routes that it does not know may lead there. */
   readonly dynamic: readonly string[];
+  /** Those with no address of the other family either, and no known subnet: any subnet may be on them. */
+  readonly unmanaged: readonly string[];
   readonly forwarding: boolean;
   readonly devices: readonly Device[];
   readonly tables: ReadonlyMap<number, readonly Route[]>;
@@ -78,6 +80,15 @@ export function factsOf(desired: Desired, family: Family, named: readonly string
     if (route.family === family && prefix !== undefined)
       add(route.table, { prefix, interface: route.interface, metric: route.metric });
   }
+  // What the tables of uplinks say lies behind an interface lies there for the main table too, whoever set it up.
+  const bare = dynamic.filter((name) => !desired.addresses.some((address) => address.interface === name));
+  const behind = desired.routes.flatMap((route) => {
+    const prefix = parsePrefix(route.to);
+    const known =
+      route.family === family && prefix !== undefined && prefix.length > 0 && bare.includes(route.interface);
+    return known ? [{ prefix, interface: route.interface, metric: 0 }] : [];
+  });
+  for (const route of behind) add(MAIN_TABLE, route);
   return {
     family,
     local: [
@@ -91,6 +102,7 @@ export function factsOf(desired: Desired, family: Family, named: readonly string
       ...broadcasts.map((value) => ({ from: value, to: value })),
     ],
     dynamic,
+    unmanaged: bare.filter((name) => !behind.some((route) => route.interface === name)),
     forwarding: desired.sysctls.find(({ key }) => key === FORWARDING[family])?.value !== "0",
     devices: desired.links.map(({ name, peers }) => ({
       name,

@@ -26,10 +26,14 @@ export class Routes {
   }
 
   /** Leaves by this interface, or is no such packet. A decision, so that later routes do not apply. */
-  #by(name: string): Node {
+  #by(...names: readonly string[]): Node {
     const { arena, space } = this.#regions;
-    const index = space.interfaces.index(name);
-    return arena.range(LEVEL.oif, index, index + 1, this.#chains.leaf("accept"), arena.outside);
+    const indexes = [...new Set(names.map((name) => space.interfaces.index(name)))];
+    const region = this.#regions.of(
+      "oif",
+      indexes.map((index) => ({ from: index, to: index })),
+    );
+    return arena.map(region, (id) => (id === arena.yes ? this.#chains.leaf("accept") : arena.outside));
   }
 
   #dropped(text: string): Node {
@@ -42,13 +46,19 @@ export class Routes {
     return this.#regions.arena.gate(this.#regions.of("daddr", intervals), then);
   }
 
-  /** Longest prefix first, then the smallest metric. */
-  #table(routes: readonly Route[]): readonly Node[] {
+  /**
+   * Longest prefix first, then the smallest metric. Where only the default route leads, a subnet that others set up on
+   * an interface may be nearer.
+   */
+  #table(routes: readonly Route[], nearer: readonly string[]): readonly Node[] {
     const narrow = (value: bigint): Interval["from"] => (this.#facts.family === 4 ? Number(value) : value);
     return [...routes]
       .sort((a, b) => b.prefix.length - a.prefix.length || a.metric - b.metric)
       .map(({ prefix, interface: name }) =>
-        this.#to([{ from: narrow(prefix.value), to: narrow(lastOf(prefix)) }], this.#by(name)),
+        this.#to(
+          [{ from: narrow(prefix.value), to: narrow(lastOf(prefix)) }],
+          this.#by(name, ...(prefix.length === 0 ? nearer : [])),
+        ),
       );
   }
 
@@ -81,7 +91,7 @@ export class Routes {
   /** The generation's own routes, for packets whose mark is the flow's under a mask (-1: no mark). */
   declared(markMask: number): Node {
     const { arena } = this.#regions;
-    const { family, rules, tables, main, dynamic, forwarding } = this.#facts;
+    const { family, rules, tables, main, dynamic, unmanaged, forwarding } = this.#facts;
     if (!forwarding) return this.#finish([this.#here(), this.#dropped("forwarding is switched off")]);
     const ruled = rules.map((rule) => {
       const from = rule.from === "" ? undefined : addressesOf(rule.from, family);
@@ -89,7 +99,7 @@ export class Routes {
         ...(from === undefined ? [] : [this.#regions.of("saddr", [from])]),
         ...(rule.fwmask === 0 ? [] : [this.#marked(rule.fwmark, rule.fwmask, markMask)]),
       ];
-      const routes = arena.fold(this.#table(tables.get(rule.table) ?? []), (a, b) => arena.join(a, b));
+      const routes = arena.fold(this.#table(tables.get(rule.table) ?? [], []), (a, b) => arena.join(a, b));
       return arena.gate(this.#regions.and(...regions), routes);
     });
     // Link-local targets are on whatever link they are; the ruleset must not rely on which.
@@ -98,7 +108,7 @@ export class Routes {
       this.#here(),
       ...near,
       ...ruled,
-      ...this.#table(tables.get(main) ?? []),
+      ...this.#table(tables.get(main) ?? [], unmanaged),
       this.#nowhere(dynamic),
     ]);
   }
@@ -115,13 +125,7 @@ export class Routes {
 
   /** No route of ours: a dynamic interface may have one. */
   #nowhere(dynamic: readonly string[]): Node {
-    const { arena, space } = this.#regions;
     if (dynamic.length === 0) return this.#dropped("no route leads there");
-    const indexes = dynamic.map((name) => space.interfaces.index(name));
-    const region = this.#regions.of(
-      "oif",
-      indexes.map((index) => ({ from: index, to: index })),
-    );
-    return arena.map(region, (id) => (id === arena.yes ? this.#chains.leaf("accept") : arena.outside));
+    return this.#by(...dynamic);
   }
 }

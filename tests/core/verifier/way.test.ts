@@ -1,8 +1,10 @@
 /** The whole way: translation, routes, what leaves, and WireGuard at both ends. */
 import { describe, expect, test } from "bun:test";
+import { ask } from "../../../agent/core/verifier/model.ts";
 import type { NftTable } from "../../../schemas/desired.ts";
 import { readStory } from "../../golden/golden.ts";
 import { base, map, set } from "../nft-tables.ts";
+import { modelOf } from "./cross.ts";
 import { ACROSS, answerOf, desiredWith, type Rules, SITE, siteOf } from "./tables.ts";
 
 const outward = { family: 4, flow: "first", iif: ["lan0"], source: { in: ["10.1.0.5"] }, protocol: [6] } as const;
@@ -191,16 +193,33 @@ describe("routes", () => {
     expect(answerOf(desiredWith(dynamic), far).accepted?.egress).toBe("ppp0");
   });
 
+  test("a subnet that others set up may be nearer than the default route", () => {
+    const site = desiredWith({ forward: ['oifname "wan0" accept', 'oifname "lan9" drop'] });
+    const answer = answerOf(site, far);
+    expect(answer).toMatchObject({
+      verdict: "mixed",
+      accepted: { egress: "wan0" },
+      dropped: { packet: { oif: "lan9" } },
+    });
+    expect(answerOf(site, { ...far, oif: ["wan0"] }).verdict).toBe("accepted");
+    // What a declared subnet holds is there.
+    expect(answerOf(site, ACROSS).dropped?.packet.oif).toBe("lan1");
+    expect(answerOf(site, { ...ACROSS, oif: ["lan9"] }).verdict).toBe("none");
+  });
+
   test("forwarding that is off forwards nothing", () => {
     const site = desiredWith({ ...open, site: { sysctls: [{ key: "net.ipv4.ip_forward", value: "0" }] } });
     expect(answerOf(site, far).dropped?.decided.text).toBe("forwarding is switched off");
   });
 
   test("a denial can be asked for any route", () => {
-    const site = desiredWith({ forward: ['oifname "lan1" accept'] });
-    expect(answerOf(site, far).verdict).toBe("dropped");
-    const { desired } = readStory("02_zones");
-    expect(answerOf(desired, { ...outward, target: { in: ["198.51.100.7"] } }).verdict).toBe("accepted");
+    const model = modelOf(desiredWith({ forward: ['oifname "lan1" accept'] }));
+    const verdict = (routes: "declared" | "any") => {
+      const found = ask(model, { region: { way: "arriving", ...far }, routes });
+      return found.ok && found.value.verdict;
+    };
+    expect(verdict("declared")).toBe("dropped");
+    expect(verdict("any")).toBe("mixed");
   });
 
   test("answers leave by the uplink that the flow came in through", () => {
