@@ -188,11 +188,12 @@ function askPart(pipeline: Pipeline, question: Question): Result<Part> {
   const ends = new Set(arena.leavesOf(node.value).map(kindOf));
   const witness = (kind: string): Witness | null =>
     question.witnesses === "none" || !ends.has(kind) ? null : witnessOf(pipeline, question, node.value, is(kind));
+  const either = witness("either");
   const max = question.boxesMax ?? 0;
   const listed = max === 0 ? { boxes: [], more: false } : boxesOf(pipeline, node.value, is("accept"), max);
   return {
     ok: true,
-    value: { ends, accepted: witness("accept"), dropped: witness("drop") ?? witness("either"), ...listed },
+    value: { ends, accepted: witness("accept") ?? either, dropped: witness("drop") ?? either, ...listed },
   };
 }
 

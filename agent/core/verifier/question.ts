@@ -133,6 +133,7 @@ export type Box = { readonly family: Family; readonly fields: Readonly<Record<st
 export type Answer = {
   /** "none": no such packet can exist (WireGuard admits no such source, or the region contradicts itself). */
   readonly verdict: "accepted" | "dropped" | "mixed" | "none";
+  /** Where a mixed answer has no packet of an outcome, here is one that may end either way. */
   readonly accepted: Witness | null;
   readonly dropped: Witness | null;
   /** The accepted part. */

@@ -51,6 +51,10 @@ function postrouting(walker: Walker, pipeline: Pipeline): Outcome {
   return walker.bases("postrouting", "after");
 }
 
+/** Why some packets have no end of their own. */
+const EITHER =
+  "hangs on what is not in the packet: an address or port from before a translation, or one that NAT chooses";
+
 function outside(hook: "route" | "wireguard", text: string, verdict: string): Step {
   return { hook, chain: "", rule: -1, text, element: "", verdict };
 }
@@ -102,6 +106,7 @@ export function walkOf(pipeline: Pipeline, way: Region["way"], mode: RouteMode, 
     return peer ? "accept" : "drop";
   };
   const outcome = run();
+  if (diagram.kind === "either") steps.push(outside("route", EITHER, "either"));
   const said: Outcome = diagram.kind === "accept" ? "accept" : diagram.kind === "drop" ? "drop" : "either";
   if (said !== "either" && said !== outcome) {
     throw new Error(
