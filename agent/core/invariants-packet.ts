@@ -40,6 +40,9 @@ export type Value =
   | { readonly kind: "number"; readonly number: number }
   | { readonly kind: "word"; readonly words: readonly string[] };
 
+/** Whether conntrack has an entry for it. Measured on kernel 6.18: an invalid packet has none, nor a mark. */
+export const hasFlow = ({ state }: Packet): boolean => state !== "untracked" && state !== "invalid";
+
 const word = (...words: readonly string[]): Value => ({ kind: "word", words });
 const number = (value: number): Value => ({ kind: "number", number: value });
 
@@ -65,8 +68,8 @@ const FIELDS: Readonly<Record<string, (packet: Packet) => Value | undefined>> = 
   "meta nfproto": (p) => word(`ipv${p.family}`),
   "meta l4proto": (p) => (p.protocol === "icmp" && p.family === 6 ? word("ipv6-icmp", "icmpv6") : word(p.protocol)),
   "ct state": (p) => word(p.state),
-  "ct direction": (p) => (p.state === "untracked" ? undefined : word(p.direction)),
-  "ct status": (p) => (p.state === "untracked" ? undefined : word(p.dnat ? "dnat" : "")),
+  "ct direction": (p) => (hasFlow(p) ? word(p.direction) : undefined),
+  "ct status": (p) => (hasFlow(p) ? word(p.dnat ? "dnat" : "") : undefined),
   // The address before our own DNAT: none of ours is known here, so it is the address that the packet has now.
   "ct original ip daddr": (p) => (p.dnat && p.family === 4 ? { kind: "ip", ip: p.target } : undefined),
   "fib saddr type": (p) => word(p.sourceLocal ? "local" : "unicast"),

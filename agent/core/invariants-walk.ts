@@ -6,6 +6,7 @@
 import type { NftBase, NftChain, NftTable } from "../../schemas/desired.ts";
 import {
   Elements,
+  hasFlow,
   isField,
   matchesLiteral,
   type Packet,
@@ -78,7 +79,7 @@ function readMatch(
 function readMark(reader: Reader, packet: Packet): boolean | undefined {
   const [, , , mask, operator, value] = reader.tokens.slice(reader.at, reader.at + 6);
   reader.at += 6;
-  if (packet.state === "untracked") return false;
+  if (!hasFlow(packet)) return false;
   if (mask !== "0xffff0000" || value !== "$HF_EPOCH") return undefined;
   return (packet.epoch === "current") === (operator === "==");
 }

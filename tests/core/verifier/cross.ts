@@ -85,14 +85,13 @@ export type Crossed = { readonly packets: number; readonly certain: number; read
 
 /**
  * Sends packets through both. Where the walker is not sure (a rate limit, marks that it does not know), the diagram's
- * answer must be one of the walker's. `told` is the table that the walker reads, to plant a difference; `readsEntries`
- * says that rules ask conntrack's entry of packets that may be invalid, which compiled tables drop first.
+ * answer must be one of the walker's. `told` is the table that the walker reads, to plant a difference.
  */
 export function cross(
   desired: Desired,
   random: Random,
   perHook: number,
-  { told = desired.nft, readsEntries = false }: { readonly told?: NftTable; readonly readsEntries?: boolean } = {},
+  { told = desired.nft }: { readonly told?: NftTable } = {},
 ): Crossed {
   const model = modelOf(desired);
   const walker = new Walker(told);
@@ -109,10 +108,6 @@ export function cross(
         const drawn = randomPacket(random, pool, family, local);
         const packet: Packet = {
           ...drawn,
-          // An invalid packet has no entry, so no mark and no direction; the walker reads some all the same.
-          ...(drawn.state === "invalid" && readsEntries
-            ? { state: "new" as const, direction: "original" as const }
-            : {}),
           ...(hook === "output" ? { iif: "" } : {}),
           ...(hook === "prerouting" || hook === "input" ? { oif: "" } : {}),
           // What conntrack says is only asked of packets that it has seen.
