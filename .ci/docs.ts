@@ -67,6 +67,43 @@ function fieldRows(schema: JsonSchema, path: string): string[] {
   });
 }
 
+/** What the fields of a contract mean together. */
+const CONTRACTS = `
+## What contracts mean
+
+Contracts are the site's own assertions. \`holdfast check\`, \`push\` and the router itself decide them for all packets, on
+the ruleset that will be loaded; a broken one refuses the push and shows a packet. They speak of the first packet of a flow:
+new, a bare SYN when TCP, a request when ICMP.
+
+- \`deny: A -> B\`: no first packet from A to B is accepted, by whatever route and port-forward. With services, none of
+  those. A packet that wears an address of A and comes from elsewhere counts too.
+- \`allow: A -> B [services]\`: every first packet of these services from A to B is accepted over the declared routes, and
+  so are its answers. Without services, every protocol is meant. A is who it truly is: its addresses, through its interfaces.
+- \`only: A -> B: [services]\`: of all first packets from A to B these are accepted, and nothing else is.
+
+Short forms, each an entry of \`contracts\`; \`id\`, \`v4\` and \`v6\` may stand beside them:
+
+\`\`\`yaml
+contracts:
+  - deny: guest -> lan
+  - only: wan -> router: [wireguard, rescue]
+  - allow: client alice -> 10.0.1.5 tcp/443
+  - allow: lan -> internet v4
+\`\`\`
+
+Sides are a zone, network, client or profile by name (\`client alice\` where two things share one), \`internet\`, \`router\`, an
+address or a prefix. The internet is every address that is not of the site, behind every uplink. A zone that names no
+subnets, and an uplink zone, is every such address behind its interfaces. A profile is everybody who has it. A network as
+target is its active clients.
+
+Services are ids of \`services\`, \`tcp/443\`, \`udp/30000-30099\` or \`icmp\` (a ping). Towards \`router\` there are also
+\`wireguard\`, \`rescue\` and \`management\`: the ports of its lanes. The rescue lane is open from everywhere, so no
+\`deny: ... -> router\` holds; say \`only: ... -> router: [rescue]\`.
+
+A contract that names somebody who is suspended, or not on the router in question, holds idly. What cannot be decided
+(\`contract.undecided\`) refuses as well.
+`;
+
 function referencePage(title: string, file: string): string {
   const schema = JSON.parse(readFileSync(`docs/schema/${file}.schema.json`, "utf8")) as JsonSchema;
   return `# ${title}\n\n${HEAD}Unknown keys are errors. For completion in an editor, point it at \`docs/schema/${file}.schema.json\`.\n\n| field | value | default |\n|---|---|---|\n${fieldRows(schema, "").join("\n")}\n`;
@@ -75,7 +112,7 @@ function referencePage(title: string, file: string): string {
 const pages: Record<string, string> = {
   "docs/problems.md": problemsPage(),
   "docs/invariants.md": invariantsPage(),
-  "docs/intent.md": referencePage("Intent reference (intent.yaml)", "intent"),
+  "docs/intent.md": referencePage("Intent reference (intent.yaml)", "intent") + CONTRACTS,
   "docs/wire.md": wirePage("proto", HEAD),
   "docs/inventory.md": referencePage("Inventory reference (inventory.yaml)", "inventory"),
 };

@@ -101,15 +101,32 @@ export function toJsonSchema(schema: object): JsonSchema {
   return result;
 }
 
-function page(title: string, schema: object): string {
+/** The short form of contracts is read before the shape, so the shape does not know it. */
+function withShortContracts(schema: JsonSchema): JsonSchema {
+  const properties = schema.properties as Record<string, JsonSchema>;
+  const contracts = properties.contracts!;
+  const { required, ...items } = contracts.items as JsonSchema;
+  const short = (description: string): JsonSchema => ({ type: "string", description });
+  const known = items.properties as Record<string, JsonSchema>;
+  const added = {
+    allow: short("short form: client alice -> 10.0.1.5 tcp/443"),
+    deny: short("short form: guest -> lan"),
+    only: short("short form: wan -> router: [wireguard, rescue]"),
+  };
+  const either = [{ required }, ...Object.keys(added).map((key) => ({ required: [key] }))];
+  const entry = { ...items, properties: { ...known, ...added }, anyOf: either };
+  return { ...schema, properties: { ...properties, contracts: { ...contracts, items: entry } } };
+}
+
+function page(title: string, schema: JsonSchema): string {
   const head = { $schema: "https://json-schema.org/draft/2020-12/schema", title };
-  return `${JSON.stringify({ ...head, ...toJsonSchema(schema) }, null, 2)}\n`;
+  return `${JSON.stringify({ ...head, ...schema }, null, 2)}\n`;
 }
 
 export function main(args: readonly string[]): number {
   const files = new Map([
-    ["docs/schema/intent.schema.json", page("Holdfast intent.yaml", IntentDocument)],
-    ["docs/schema/inventory.schema.json", page("Holdfast inventory.yaml", InventoryDocument)],
+    ["docs/schema/intent.schema.json", page("Holdfast intent.yaml", withShortContracts(toJsonSchema(IntentDocument)))],
+    ["docs/schema/inventory.schema.json", page("Holdfast inventory.yaml", toJsonSchema(InventoryDocument))],
   ]);
   return publish(files, args, "npm run generate");
 }

@@ -20,6 +20,7 @@ import {
   OptionalPort,
   Port,
   PrefixText,
+  SideText,
 } from "./scalars.ts";
 
 const list = <T extends v.GenericSchema>(item: T, max: number) =>
@@ -163,14 +164,27 @@ export const Probe = v.strictObject({
   attempts: v.optional(Count(1, 10), 3),
 });
 
+/**
+ * What the site asserts of itself, decided for all packets on what will be loaded. A flow's first packet decides:
+ * new, a bare SYN when TCP, a request when ICMP.
+ *
+ * - deny: no first packet (of these services; without any: at all) from A to B is accepted, by whatever route. It may
+ *   wear A's address and come from elsewhere.
+ * - allow: every first packet of these services (without any: of every protocol) from A to B is accepted over the
+ *   declared routes, and so are its answers. A is who it truly is: its own addresses, through its own interfaces.
+ * - only: what deny says of everything but these services, and what allow says of them.
+ *
+ * Sides are words of contract-words.ts. Services are ids, or wireguard, rescue and management: the router's lanes.
+ */
 export const Contract = v.strictObject({
   id: Name,
   kind: v.picklist(["allow", "deny", "only"], "must be allow, deny or only"),
-  from: Name,
-  to: Name,
+  from: SideText,
+  to: SideText,
   services: list(Name, 256),
   v4: flagOn,
   v6: flagOn,
+  ports: list(PortRange, 64), // services without a name, at any address of B
 });
 
 export const ConfirmPolicy = v.strictObject({
@@ -208,11 +222,19 @@ export type Profile = Intent["profiles"][number];
 export type Policy = Intent["policies"][number];
 export type PortForward = Intent["port_forwards"][number];
 export type Probe = Intent["probes"][number];
+export type PortRange = v.InferOutput<typeof PortRange>;
+export type Contract = Intent["contracts"][number];
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const sorted = (list: readonly string[]): string[] => [...list].sort(byText);
 const sortedBy = <T>(list: readonly T[], key: (item: T) => string): T[] =>
   [...list].sort((a, b) => byText(key(a), key(b)));
+
+const canonicalPorts = (ports: readonly PortRange[]): PortRange[] =>
+  sortedBy(ports, (port) => `${port.protocol} ${port.from} ${port.to}`).map((port) => ({
+    ...port,
+    to: port.to === 0 ? port.from : port.to,
+  }));
 
 /** The kernel name of a network's interface: named, or hf-<id> cut to 15 characters. */
 export function interfaceOf(network: { readonly id: string; readonly interface: string }): string {
@@ -252,10 +274,7 @@ export function canonicalIntent(intent: Intent): Intent {
     services: sortedBy(intent.services, (service) => service.id).map((service) => ({
       ...service,
       addresses: sorted(service.addresses),
-      ports: sortedBy(service.ports, (port) => `${port.protocol} ${port.from} ${port.to}`).map((port) => ({
-        ...port,
-        to: port.to === 0 ? port.from : port.to,
-      })),
+      ports: canonicalPorts(service.ports),
     })),
     profiles: sortedBy(intent.profiles, (profile) => profile.id).map((profile) => ({
       ...profile,
@@ -277,6 +296,7 @@ export function canonicalIntent(intent: Intent): Intent {
     contracts: sortedBy(intent.contracts, (contract) => contract.id).map((contract) => ({
       ...contract,
       services: sorted(contract.services),
+      ports: canonicalPorts(contract.ports),
     })),
   };
 }

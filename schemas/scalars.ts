@@ -58,6 +58,12 @@ export const PrefixText = v.pipe(
 
 export const AddressOrPrefix = v.union([Address, PrefixText], "must be an address or a prefix");
 
+/** One side of a contract, see contract-words.ts. A name is no address and an address no name, so one text serves both. */
+export const SideText = v.union(
+  [v.pipe(v.string(), v.regex(/^((zone|network|client|profile) )?[a-z][a-z0-9-]{0,30}$/)), AddressOrPrefix],
+  'must be a name ("lan", "client alice"), router, internet, an address or a prefix',
+);
+
 export const Port = v.pipe(
   v.number("must be a port"),
   v.integer("must be a whole port number"),

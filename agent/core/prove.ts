@@ -2,7 +2,7 @@
  * The one proof. `holdfast check` and `push` run it before anything is signed, the router runs it again before the
  * first change: the same function over the same bytes, so both say the same, or one of them was lied to.
  */
-import { contractProblems, undecidedContracts } from "../../schemas/contract-laws.ts";
+import { contractProblems } from "../../schemas/contract-laws.ts";
 import { type Desired, desiredDigest } from "../../schemas/desired.ts";
 import { equalBytes, toHex } from "../../schemas/digest.ts";
 import { canonicalIntent, type Intent } from "../../schemas/intent.ts";
@@ -11,6 +11,7 @@ import { canonicalInventory, type Inventory } from "../../schemas/inventory.ts";
 import { inventoryProblems } from "../../schemas/inventory-laws.ts";
 import { done, problem, type Result, refuse } from "../../schemas/problem.ts";
 import { type CompileInput, compile } from "./compile.ts";
+import { type ContractProof, proveContracts } from "./contracts.ts";
 import { checkInvariants } from "./invariants.ts";
 
 export type Proven = {
@@ -18,30 +19,35 @@ export type Proven = {
   readonly inventory: Inventory; // canonical
   readonly desired: Desired;
   readonly digest: Uint8Array; // desiredDigest(desired), what a directive signs
+  readonly contracts: readonly ContractProof[]; // in the order of the intent as it came
 };
 
 /**
- * Laws, contracts, compile, invariants, in this order; each stage lists all of its problems, and a later stage runs
+ * Laws, compile, invariants, contracts, in this order; each stage lists all of its problems, and a later stage runs
  * only when the earlier ones found none. Inputs must fit their shapes. Pure and total.
  */
 export function prove(input: CompileInput): Result<Proven> {
   const intent = canonicalIntent(input.intent);
   const inventory = canonicalInventory(input.inventory);
   // Over the documents as they came: their paths are the ones that people can look up.
-  const unlawful = [...intentProblems(input.intent), ...inventoryProblems(input.intent, input.inventory)];
+  const unlawful = [
+    ...intentProblems(input.intent),
+    ...inventoryProblems(input.intent, input.inventory),
+    ...contractProblems(input.intent, input.inventory),
+  ];
   if (!intent.routers.some((router) => router.id === input.router)) {
     const text = `There is no router ${input.router}: add it, or name another.`;
     unlawful.push(problem("intent.no_such", "routers", text));
   }
   if (unlawful.length > 0) return { ok: false, problems: unlawful };
-  const undecided = [...contractProblems(input.intent, input.inventory), ...undecidedContracts(input.intent)];
-  if (undecided.length > 0) return { ok: false, problems: undecided };
   const compiled = compile({ ...input, intent, inventory });
   if (!compiled.ok) return compiled;
   const desired = compiled.value;
   const violated = checkInvariants({ ...input, intent, inventory, desired });
   if (violated.length > 0) return { ok: false, problems: violated };
-  return done({ intent, inventory, desired, digest: desiredDigest(desired) });
+  const { proofs, problems } = proveContracts({ ...input, desired });
+  if (problems.length > 0) return { ok: false, problems };
+  return done({ intent, inventory, desired, digest: desiredDigest(desired), contracts: proofs });
 }
 
 /** A proof that comes to the very state that was signed (P2); code admit.desired_differs otherwise. */

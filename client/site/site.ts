@@ -10,6 +10,7 @@ import { type Inventory, InventoryDocument } from "../../schemas/inventory.ts";
 import { inventoryProblems } from "../../schemas/inventory-laws.ts";
 import { limits } from "../../schemas/limits.ts";
 import { done, type Problem, type Result, refuse } from "../../schemas/problem.ts";
+import { expandContracts, withoutSecondColon } from "./contracts.ts";
 import { readCapped, replaceFile } from "./files.ts";
 import { fitShape, placed } from "./shape.ts";
 import { parsePath, parseYaml, type YamlFile } from "./yaml.ts";
@@ -34,10 +35,15 @@ type Read<T> = { readonly file: YamlFile; readonly value: T; readonly text: stri
 function readIntent(folder: string): Result<Read<Intent>> {
   const bytes = readCapped(folder, INTENT, limits.intentBytes);
   if (!bytes.ok) return bytes;
-  const file = parseYaml(INTENT, bytes.value);
+  const text = new TextDecoder().decode(bytes.value);
+  const plain = withoutSecondColon(text);
+  // Bytes that are no text are the parser's to refuse.
+  const parsed = parseYaml(INTENT, plain === text ? bytes.value : utf8.encode(plain));
+  if (!parsed.ok) return parsed;
+  const file = expandContracts(parsed.value);
   if (!file.ok) return file;
   const value = fitShape(file.value, IntentDocument, "intent");
-  return value.ok ? done({ file: file.value, value: value.value, text: new TextDecoder().decode(bytes.value) }) : value;
+  return value.ok ? done({ file: file.value, value: value.value, text }) : value;
 }
 
 function fitInventory(bytes: Uint8Array): Result<Read<Inventory>> {

@@ -6407,6 +6407,7 @@ export const holdfast = $root.holdfast = (() => {
 
             const Contract = function (properties) {
                 this.services = [];
+                this.ports = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -6420,6 +6421,7 @@ export const holdfast = $root.holdfast = (() => {
             Contract.prototype.services = $util.emptyArray;
             Contract.prototype.v4 = false;
             Contract.prototype.v6 = false;
+            Contract.prototype.ports = $util.emptyArray;
 
             Contract.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -6443,6 +6445,9 @@ export const holdfast = $root.holdfast = (() => {
                     writer.uint32(48).bool(message.v4);
                 if (message.v6 != null && $Object.hasOwnProperty.call(message, "v6") && message.v6 !== false)
                     writer.uint32(56).bool(message.v6);
+                if (message.ports != null && message.ports.length)
+                    for (let i = 0; i < message.ports.length; ++i)
+                        $root.holdfast.v1.PortRange.encode(message.ports[i], writer.uint32(66).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6536,6 +6541,14 @@ export const holdfast = $root.holdfast = (() => {
                                 message.v6 = value;
                             else
                                 delete message.v6;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.ports && message.ports.length))
+                                message.ports = [];
+                            message.ports.push($root.holdfast.v1.PortRange.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
                     }

@@ -119,6 +119,7 @@ export const messages: Readonly<Record<string, readonly Field[]>> = {
     { number: 5, key: "services", name: "services", type: "string", repeated: true, packed: false },
     { number: 6, key: "v4", name: "v4", type: "bool", repeated: false, packed: false },
     { number: 7, key: "v6", name: "v6", type: "bool", repeated: false, packed: false },
+    { number: 8, key: "ports", name: "ports", type: "message", of: "PortRange", repeated: true, packed: false },
   ],
   DeltaPart: [
     { number: 1, key: "offset", name: "offset", type: "uint32", repeated: false, packed: false },

@@ -224,9 +224,19 @@ export const intentProblems: readonly ProblemEntry[] = [
     "Compare both; a version is written once.",
   ),
   entry(
+    "contract.ambiguous",
+    "A contract has a name that two things have.",
+    "Say which one it is, as in `client alice`.",
+  ),
+  entry(
+    "contract.violated",
+    "What would be loaded breaks a contract of the site.",
+    "Correct the policy that the detail names, or the contract; holdfast ask shows any packet's way.",
+  ),
+  entry(
     "contract.undecided",
-    "The intent has a contract that this version cannot decide.",
-    "Remove the contract until a version that decides it.",
+    "A contract cannot be decided, and is not passed unread.",
+    "Read the detail for the reason; say the contract in other words, or remove it.",
   ),
   entry(
     "invariant.violated",

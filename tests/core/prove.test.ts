@@ -1,4 +1,4 @@
-/** The one proof: laws, then contracts, then compile, then invariants; each stage lists all, later stages wait. */
+/** The one proof: laws, then compile, then invariants, then contracts; each stage lists all, later stages wait. */
 import { describe, expect, test } from "bun:test";
 import type { CompileInput } from "../../agent/core/compile.ts";
 import { type Proven, prove } from "../../agent/core/prove.ts";
@@ -11,7 +11,16 @@ import { makeTrust } from "../site/fixture.ts";
 import { exampleInput } from "./invariant-subjects.ts";
 
 const input = exampleInput("homelab");
-const contract = { id: "no-lab", kind: "deny" as const, from: "lab", to: "lan", services: [], v4: true, v6: true };
+const contract = {
+  id: "no-lab",
+  kind: "deny" as const,
+  from: "lab",
+  to: "lan",
+  services: [],
+  v4: true,
+  v6: true,
+  ports: [],
+};
 const codes = (result: Result<Proven>): readonly string[] =>
   result.ok ? [] : result.problems.map((one) => `${one.code} ${one.path}`);
 
@@ -36,14 +45,31 @@ describe("prove", () => {
     expect(codes(prove(broken))).toEqual(["intent.window confirm.cap_s", "inventory.duplicate tombstones[1]"]);
   });
 
-  test("refuses contracts that it cannot decide, every one, and never skips them", () => {
-    const asked = { ...input, intent: { ...input.intent, contracts: [contract, { ...contract, id: "no-guests" }] } };
-    expect(codes(prove(asked))).toEqual(["contract.undecided contracts[0]", "contract.undecided contracts[1]"]);
+  test("lists every contract that does not hold, with a packet, and no generation comes out", () => {
+    const open = { ...contract, id: "open", from: "lan", to: "lab" };
+    const asked = { ...input, intent: { ...input.intent, contracts: [open, contract, { ...open, id: "again" }] } };
+    const result = prove(asked);
+    expect(codes(result)).toEqual(["contract.violated contracts[0]", "contract.violated contracts[2]"]);
+    const detail = result.ok ? "" : result.problems[0]!.detail;
+    expect(detail).toStartWith("deny: lan -> lab: but tcp 10.0.0.10:40000 -> 10.0.30.10:443 is accepted.");
+    expect(detail).toEndWith("(policy lan-lab, policies[1]).");
   });
 
-  test("a contract that names nothing is told so too", () => {
+  test("gives a proof of each contract that holds", () => {
+    const proven = prove({ ...input, intent: { ...input.intent, contracts: [contract] } });
+    if (!proven.ok) throw new Error(JSON.stringify(proven.problems));
+    expect(proven.value.contracts).toMatchObject([{ id: "no-lab", state: "holds", text: "deny: lab -> lan" }]);
+    expect(proven.value.contracts[0]!.questions).toBeGreaterThan(3);
+  });
+
+  test("a contract that cannot be decided never passes", () => {
+    const asked = { ...input, intent: { ...input.intent, contracts: [{ ...contract, from: "router", to: "router" }] } };
+    expect(codes(prove(asked))).toEqual(["contract.undecided contracts[0]"]);
+  });
+
+  test("a contract that names nothing is a broken law", () => {
     const asked = { ...input, intent: { ...input.intent, contracts: [{ ...contract, to: "nowhere" }] } };
-    expect(codes(prove(asked))).toEqual(["intent.no_such contracts[0].to", "contract.undecided contracts[0]"]);
+    expect(codes(prove(asked))).toEqual(["intent.no_such contracts[0].to"]);
   });
 
   test("a router that is not in the intent", () => {

@@ -41,7 +41,16 @@ describe("names", () => {
     [
       "a contract twice",
       (i) => {
-        i.contracts.push({ id: "c", kind: "deny", from: "lab", to: "lan", services: [], v4: true, v6: true });
+        i.contracts.push({
+          id: "c",
+          kind: "deny",
+          from: "lab",
+          to: "lan",
+          services: [],
+          v4: true,
+          v6: true,
+          ports: [],
+        });
         copy(i.contracts, 0);
       },
       "intent.duplicate",

@@ -1,7 +1,8 @@
 /** Laws of keys, and of contracts, each with what breaks it. */
 import { describe, expect, test } from "bun:test";
-import { contractProblems, undecidedContracts } from "../../schemas/contract-laws.ts";
+import { contractProblems } from "../../schemas/contract-laws.ts";
 import { fromBase64, sha256Hex } from "../../schemas/digest.ts";
+import type { Contract } from "../../schemas/intent.ts";
 import { keyFingerprint } from "../../schemas/inventory-laws-keys.ts";
 import { inventoryBreaks as breaks, problemsAfter } from "./breaks.ts";
 import { intentWith, inventoryWith, key } from "./sites.ts";
@@ -107,19 +108,30 @@ describe("keys", () => {
 });
 
 describe("contracts", () => {
-  const contract = { id: "c", kind: "deny" as const, from: "lab", to: "lan", services: ["web"], v4: true, v6: true };
-  const found = (change: Partial<typeof contract>) =>
+  const contract: Contract = {
+    ...{ id: "c", kind: "only", from: "lan", to: "home", services: ["web"], v4: true, v6: true, ports: [] },
+  };
+  const found = (change: Partial<Contract>) =>
     contractProblems(
       intentWith((i) => i.contracts.push({ ...contract, ...change })),
       inventoryWith(),
     ).map((one) => `${one.code} ${one.path}`);
 
-  test("refer to zones, networks, profiles, clients, the router and the internet", () => {
-    for (const name of ["lab", "home", "full", "ann", "router", "internet"]) {
-      expect(found({ from: name })).toEqual([]);
-      expect(found({ to: name })).toEqual([]);
+  test("refer to zones, networks, profiles, clients, addresses, the router and the internet", () => {
+    for (const name of [
+      "zone lab",
+      "home",
+      "profile full",
+      "client ann",
+      "ann",
+      "10.0.0.7",
+      "fd42:1:1:1::/64",
+      "internet",
+    ]) {
+      expect([name, ...found({ from: name })]).toEqual([name]);
+      expect([name, ...found({ to: name })]).toEqual([name]);
     }
-    expect(found({ from: "no", to: "no", services: ["no"], v4: false, v6: false })).toEqual([
+    expect(found({ from: "no", to: "client lan", services: ["no"], v4: false, v6: false })).toEqual([
       "intent.no_such contracts[0].from",
       "intent.no_such contracts[0].to",
       "intent.no_such contracts[0].services[0]",
@@ -127,12 +139,31 @@ describe("contracts", () => {
     ]);
   });
 
-  test("are refused, one by one, because nothing decides them yet", () => {
-    const intent = intentWith((i) => i.contracts.push({ ...contract }, { ...contract, id: "d" }));
-    expect(undecidedContracts(intent).map((one) => `${one.code} ${one.path}`)).toEqual([
-      "contract.undecided contracts[0]",
-      "contract.undecided contracts[1]",
-    ]);
-    expect(undecidedContracts(intentWith())).toEqual([]);
+  test("a name that two things have says which one it means", () => {
+    expect(found({ from: "lab" })).toEqual(["contract.ambiguous contracts[0].from"]);
+    for (const from of ["zone lab", "profile lab"]) expect(found({ from })).toEqual([]);
+  });
+
+  test("lanes are services of the router alone, and dhcp is only let pass", () => {
+    const lanes = ["wireguard", "rescue", "management", "dhcp"];
+    expect(found({ from: "lan", to: "router", services: lanes })).toEqual([]);
+    expect(found({ from: "lan", services: ["rescue"] })).toEqual(["intent.service contracts[0].services[0]"]);
+    const asked = { kind: "allow" as const, from: "lan", to: "router", services: ["dhcp"] };
+    expect(found(asked)).toEqual(["intent.service contracts[0].services[0]"]);
+    const named = intentWith((i) => {
+      i.services.push({ id: "rescue", addresses: [], ports: [{ protocol: "tcp", from: 1, to: 0 }] });
+      i.contracts.push({ ...contract, from: "lan", to: "router", services: ["rescue"] });
+    });
+    expect(contractProblems(named, inventoryWith()).map((one) => one.code)).toEqual(["contract.ambiguous"]);
+  });
+
+  test("ports have numbers, in order; pings have none", () => {
+    const bad = [
+      { protocol: "tcp" as const, from: 0, to: 0 },
+      { protocol: "udp" as const, from: 20, to: 10 },
+      { protocol: "icmp" as const, from: 8, to: 0 },
+    ];
+    expect(found({ from: "lan", ports: bad })).toEqual([0, 1, 2].map((p) => `intent.service contracts[0].ports[${p}]`));
+    expect(found({ from: "lan", ports: [{ protocol: "udp", from: 10, to: 20 }] })).toEqual([]);
   });
 });

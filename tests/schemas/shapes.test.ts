@@ -17,7 +17,18 @@ const rich: Readonly<Record<string, readonly [shape: v.GenericSchema, document: 
       i.profiles[0]!.services = ["web"];
       i.services[0]!.addresses = ["10.0.0.53"];
       i.zones[0]!.subnets = ["198.51.100.0/24"];
-      i.contracts = [{ id: "c", kind: "deny", from: "lab", to: "lan", services: ["web"], v4: true, v6: true }];
+      i.contracts = [
+        {
+          id: "c",
+          kind: "deny",
+          from: "lab",
+          to: "lan",
+          services: ["web"],
+          v4: true,
+          v6: true,
+          ports: [{ protocol: "tcp", from: 80, to: 0 }],
+        },
+      ];
     }),
   ],
   inventory: [InventoryDocument, inventoryWith((i) => (i.clients[0]!.services = ["ping"]))],

@@ -133,6 +133,7 @@ const Contract: Messages["Contract"] = {
   services: ["printer"],
   v4: true,
   v6: true,
+  ports: [{ protocol: "tcp", from: 443, to: 443 }],
 };
 const ConfirmPolicy: Messages["ConfirmPolicy"] = { window_s: 60, cap_s: 300, reboot_allowed: true };
 const Intent: Messages["Intent"] = {
