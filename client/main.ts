@@ -13,6 +13,8 @@ type Command = (context: Context) => Promise<Ending>;
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import("./commands/init.ts")).init,
   check: async () => (await import("./commands/check.ts")).check,
+  ask: async () => (await import("./commands/ask.ts")).askQuestion,
+  matrix: async () => (await import("./commands/matrix.ts")).matrix,
   plan: async () => (await import("./commands/push.ts")).plan,
   push: async () => (await import("./commands/push.ts")).push,
   "bundle show": async () => (await import("./commands/bundle.ts")).bundleShow,

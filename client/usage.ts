@@ -3,6 +3,7 @@
  * all come from here, so they cannot differ.
  */
 import { AT, COMMON, type Flag, flag, KEYS, LOCK, ROUTER, SITE, type Verb } from "./usage-flags.ts";
+import { proofVerbs } from "./usage-proof.ts";
 import { trustVerbs } from "./usage-trust.ts";
 
 export type { Flag, Verb } from "./usage-flags.ts";
@@ -47,14 +48,7 @@ export const verbs: readonly Verb[] = [
     exits: [3],
     json: "folder, network, network_id, holder, router, keys",
   },
-  {
-    name: "check",
-    operands: "",
-    sentence: "Prove the site without any router: shapes, laws, compile, invariants.",
-    flags: [ROUTER, ...SITE],
-    exits: [3],
-    json: "routers [{router, desired_digest, stand_in_keys}], clients",
-  },
+  ...proofVerbs,
   {
     name: "plan",
     operands: "",

@@ -28,6 +28,16 @@ export function contractProblems(intent: Intent, inventory: Inventory): readonly
       const side = sideWord(names, contract[key], `contracts[${c}].${key}`);
       if ("code" in side) found.push(side);
     }
+    const routers = (["from", "to"] as const).map((key) => {
+      const side = sideWord(names, contract[key], "");
+      return "name" in side && (side.kind === "zone" || side.kind === "network")
+        ? index.sides.get(side.name)?.router
+        : undefined;
+    });
+    if (routers.every((router) => router !== undefined) && routers[0] !== routers[1]) {
+      const text = `${contract.from} is of ${routers[0]}, ${contract.to} of ${routers[1]}: a contract is about one router.`;
+      found.push(problem("intent.other_router", `contracts[${c}]`, text));
+    }
     for (const [s, id] of contract.services.entries()) {
       const path = `contracts[${c}].services[${s}]`;
       const lane = LANE_WORDS.includes(id) || (id === DHCP_WORD && !index.services.has(id));

@@ -2,7 +2,7 @@
  * The words of contracts: who may stand on a side, and which services have a meaning of their own there. A bare name
  * is a zone, network, client or profile, whichever there is; where two are called the same, the kind is said.
  */
-import type { Intent } from "./intent.ts";
+import type { Intent, PortRange } from "./intent.ts";
 import type { Inventory } from "./inventory.ts";
 import { BITS, type Prefix, parseIp, parsePrefix } from "./ip.ts";
 import { type Problem, problem } from "./problem.ts";
@@ -64,7 +64,15 @@ export function portText({ protocol, from, to }: { protocol: string; from: numbe
   return to === 0 || to === from ? `${protocol}/${from}` : `${protocol}/${from}-${to}`;
 }
 
-type Asserted = Pick<Intent["contracts"][number], "kind" | "from" | "to" | "services" | "ports" | "v4" | "v6">;
+type Asserted = {
+  readonly kind: "allow" | "deny" | "only";
+  readonly from: string;
+  readonly to: string;
+  readonly services: readonly string[];
+  readonly ports: readonly PortRange[];
+  readonly v4: boolean;
+  readonly v6: boolean;
+};
 
 /** The contract as people write it: `only: wan -> router: [wireguard, rescue]`. */
 export function contractText({ kind, from, to, services, ports, v4, v6 }: Asserted): string {

@@ -113,7 +113,7 @@ const empty = { open: false, outer: false, seats: [], claimed: NONE, byInterface
 
 /** Grants of clients that are on this router: by client, or by profile. */
 function clientSide(subject: ContractSubject, kind: Kind, clients: readonly Client[], profile: string | null): Side {
-  const { intent, router, desired } = subject;
+  const { intent, router } = subject;
   const links = new Map(
     intent.networks
       .filter((network) => network.router === router)
@@ -132,8 +132,11 @@ function clientSide(subject: ContractSubject, kind: Kind, clients: readonly Clie
     interfaces: [link],
     addresses: texts(active.filter((one) => one.link === link).flatMap(({ grant }) => grant.addresses)),
   }));
-  const who = profile === null ? `client ${clients[0]?.id}` : `profile ${profile}`;
-  const idle = active.length > 0 ? "" : `${who} has no active client on ${desired.router}`;
+  const nobody =
+    profile === null
+      ? `client ${clients[0]?.id} is not active on ${router}`
+      : `nobody on ${router} has profile ${profile}`;
+  const idle = active.length > 0 ? "" : nobody;
   const claimed = texts(grants.flatMap(({ grant }) => grant.addresses));
   return { ...kind, ...empty, seats, claimed, interfaces, idle };
 }

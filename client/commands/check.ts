@@ -1,114 +1,80 @@
-/**
- * `check`: the proof without any router. Keys that no router has reported yet are stood in for by fixed ones: what is
- * proven is the site, and the router proves it again with the real ones.
- */
-import { networksOf } from "../../agent/core/compile.ts";
-import type { Crypto } from "../../agent/core/crypto.ts";
+/** `check`: the proof without any router. What is proven is the site, and the router proves it again with the real keys. */
+import type { ContractProof } from "../../agent/core/contracts.ts";
 import { prove } from "../../agent/core/prove.ts";
-import type { TrustView } from "../../agent/core/trust.ts";
-import { sha256, toBase64 } from "../../schemas/digest.ts";
-import { type Problem, refuse } from "../../schemas/problem.ts";
-import type { KeyReport } from "../../schemas/trust.ts";
-import { operatorOfSeeds } from "../keys.ts";
+import type { Problem } from "../../schemas/problem.ts";
 import { type Ending, finished, refused } from "../out.ts";
-import { heldReport } from "../reports.ts";
-import { type Context, DEFAULT_API_PORT, type Home, openHome, siteFolder } from "../session.ts";
-import { readSite, type Site } from "../site/site.ts";
-import { trustVersions } from "../site/trust-files.ts";
-import { loadCrypto } from "../sodium.ts";
-import { activeRouter, makeSoloTrust } from "../trust-docs.ts";
-
-/** Trust of nobody, the same on every machine, for a folder without trust/. */
-function standInTrust(crypto: Crypto, site: string): TrustView {
-  const seed = (name: string): Uint8Array => sha256("holdfast/check/v1\0", name);
-  return makeSoloTrust(crypto, {
-    network: site,
-    networkId: seed("network").slice(0, 16),
-    holder: "operator",
-    apiPort: DEFAULT_API_PORT,
-    issuedAt: 0n,
-    keys: {
-      root: crypto.signKeys(seed("root")),
-      admin: crypto.signKeys(seed("admin")),
-      recovery: { sign: crypto.signKeys(seed("recovery")), escrow: crypto.boxKeys(seed("escrow")) },
-      operator: operatorOfSeeds(crypto, "operator", [seed("sign"), seed("seal"), seed("lane")]),
-    },
-  });
-}
-
-/** The reported keys, completed by stand-ins. */
-function keysFor(
-  site: Site,
-  router: string,
-  view: TrustView,
-  report: KeyReport | null,
-): { keys: KeyReport; missing: readonly string[] } {
-  const known = report?.keys ?? [];
-  const needed = [...networksOf(site.intent, router), "rescue"];
-  const missing = needed.filter((network) => !known.some((one) => one.network === network)).sort();
-  const standIns = missing.map((network) => ({
-    network,
-    public_key: toBase64(sha256("holdfast/check-key/v1\0", router, "\0", network)),
-  }));
-  const keys = [...known, ...standIns].sort((a, b) => (a.network < b.network ? -1 : 1));
-  const empty = { network_id: view.root.message.network_id, router_id: new Uint8Array(16), incarnation: 1, version: 1 };
-  return { keys: { ...(report ?? empty), keys }, missing };
-}
+import type { Context } from "../session.ts";
+import type { Site } from "../site/site.ts";
+import { openSubjects, type SiteSubject } from "../subject.ts";
 
 type Checked = {
   readonly router: string;
   readonly desired_digest: Uint8Array;
   readonly stand_in_keys: readonly string[];
+  readonly contracts: readonly Pick<ContractProof, "id" | "state" | "text" | "why" | "questions">[];
 };
 
-function checkRouter(
-  site: Site,
-  router: string,
-  view: TrustView,
-  report: KeyReport | null,
-): Checked | readonly Problem[] {
-  const { keys, missing } = keysFor(site, router, view, report);
-  const { intent, inventory } = site;
-  const proven = prove({ intent, inventory, root: view.root.message, roster: view.roster.message, keys, router });
-  if (!proven.ok) return proven.problems.map(site.locate);
-  return { router, desired_digest: proven.value.digest, stand_in_keys: missing };
+/** A part of the intent that a detail names, with its line. */
+function placeOrigins(site: Site, one: Problem): Problem {
+  if (!one.code.startsWith("contract.")) return one;
+  const detail = one.detail.replace(
+    /, ((?:policies|profiles|port_forwards)\[\d+\])\)/g,
+    (_, path: string) => `, ${site.locate({ ...one, path }).path})`,
+  );
+  return { ...one, detail };
+}
+
+function checkRouter(site: Site, { input, standIns }: SiteSubject): Checked | readonly Problem[] {
+  const proven = prove(input);
+  if (!proven.ok) return proven.problems.map((one) => site.locate(placeOrigins(site, one)));
+  const contracts = proven.value.contracts.map(({ id, state, text, why, questions }) => ({
+    id,
+    state,
+    text,
+    why,
+    questions,
+  }));
+  return { router: input.router, desired_digest: proven.value.digest, stand_in_keys: standIns, contracts };
+}
+
+/** The parts of a broken contract, one below the other. */
+const inLines = (one: Problem): Problem => ({
+  ...one,
+  detail: one.detail.replace(/\. (Way: |Decided by )/g, (_, part: string) => `\n  ${part.toLowerCase()}`),
+});
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
+function routerLines({ router, desired_digest, stand_in_keys, contracts }: Checked): string {
+  const note = stand_in_keys.length === 0 ? "" : `, with stand-in keys for ${stand_in_keys.join(", ")}`;
+  const idle = contracts.filter((one) => one.state === "idle");
+  const proven = contracts.filter((one) => one.state === "holds");
+  const lines = [`${router}: proven, sha256:${Buffer.from(desired_digest).toString("hex")}${note}`];
+  if (contracts.length > 0) lines.push(`${router}: ${plural(proven.length, "contract")} proven for all packets`);
+  for (const { text, why } of idle) lines.push(`${router}: idle: ${text}: ${why}`);
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** `holdfast check` */
 export async function check(context: Context): Promise<Ending> {
-  const { args } = context;
-  const folder = siteFolder(args);
-  const site = readSite(folder);
-  if (!site.ok) return refused(site.problems);
-  let home: Home | undefined;
-  if (trustVersions(folder, "root").length > 0) {
-    const opened = await openHome(context);
-    if (!opened.ok) return refused(opened.problems);
-    home = opened.value;
-  }
-  const view = home?.chain.view ?? standInTrust(await loadCrypto(), site.value.intent.site);
-  const wanted = args.one("router");
-  const routers = site.value.intent.routers.map((one) => one.id).filter((id) => wanted === undefined || id === wanted);
-  if (routers.length === 0)
-    return refused(refuse("cli.no_router", wanted ?? "", "the intent has no such router").problems);
+  const opened = await openSubjects(context);
+  if (!opened.ok) return refused(opened.problems);
+  const { site, routers } = opened.value;
   const good: Checked[] = [];
   const found: Problem[] = [];
-  for (const id of routers.sort()) {
-    const entry = activeRouter(view, id);
-    const report = home === undefined || entry === undefined ? undefined : heldReport(home, entry);
-    if (report !== undefined && !report.ok) return refused(report.problems);
-    const result = checkRouter(site.value, id, view, report?.value?.message ?? null);
+  for (const subject of routers) {
+    const result = checkRouter(site, subject);
     if ("router" in result) good.push(result);
     else found.push(...result);
   }
-  if (found.length > 0) return refused(distinct(found), { routers: good });
-  const { clients } = site.value.inventory;
-  const lines = good.map(({ router, desired_digest, stand_in_keys }) => {
-    const note = stand_in_keys.length === 0 ? "" : `, with stand-in keys for ${stand_in_keys.join(", ")}`;
-    return `${router}: proven, sha256:${Buffer.from(desired_digest).toString("hex")}${note}\n`;
-  });
-  const count = clients.length === 1 ? "1 client" : `${clients.length} clients`;
-  return finished(`${lines.join("")}Good: ${good.length === 1 ? "1 router" : `${good.length} routers`}, ${count}.\n`, {
+  if (found.length > 0) {
+    const problems = distinct(found);
+    return refused(context.json ? problems : problems.map(inLines), { routers: good });
+  }
+  const { clients } = site.inventory;
+  const counts = [plural(good.length, "router"), plural(clients.length, "client")];
+  if (site.intent.contracts.length > 0) counts.push(plural(site.intent.contracts.length, "contract"));
+  return finished(`${good.map(routerLines).join("")}Good: ${counts.join(", ")}.\n`, {
     routers: good,
     clients: clients.length,
   });

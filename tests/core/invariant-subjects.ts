@@ -8,7 +8,10 @@ import { makeTrust } from "../site/fixture.ts";
 
 const EXAMPLES = join(import.meta.dir, "../../docs/examples");
 
-/** An example site with trust documents: two active operators and a revoked one. */
+/**
+ * An example site with trust documents: two active operators and a revoked one. Without its contracts, which take longer
+ * than everything else; tests/core/contracts-examples.test.ts has them.
+ */
 export function exampleInput(name: "homelab" | "branch"): CompileInput {
   const site = readSite(join(EXAMPLES, name));
   if (!site.ok) throw new Error(JSON.stringify(site.problems));
@@ -16,7 +19,15 @@ export function exampleInput(name: "homelab" | "branch"): CompileInput {
   const router = intent.routers[0]!.id;
   const options = { network: name, operators: ["alice", "bob", "mallory"], revoked: ["mallory"] };
   const trust = makeTrust([router], networksOf(intent, router), options);
-  return { intent, inventory, root: trust.root, roster: trust.roster, keys: trust.reports.get(router)!, router };
+  const silent = { ...intent, contracts: [] };
+  return {
+    intent: silent,
+    inventory,
+    root: trust.root,
+    roster: trust.roster,
+    keys: trust.reports.get(router)!,
+    router,
+  };
 }
 
 export function subjectOf(input: CompileInput): Subject {
