@@ -77,10 +77,10 @@ export function answerQuestion(subject: ContractSubject, model: Model, asked: As
   const families: FamilyAnswer[] = [];
   for (const family of [4, 6] as const) {
     if (!(family === 4 ? asked.v4 : asked.v6)) continue;
-    const claims = missing(subject, contract, { from, to, ground }, family);
+    const { claims } = missing(subject, contract, { from, to, ground }, family);
     // Where no port-forward leads, a packet from outside may still try.
-    const direct =
-      claims.length > 0 ? claims : missing(subject, contract, { from: { ...from, outer: false }, to, ground }, family);
+    const trying = { from: { ...from, outer: false }, to, ground };
+    const direct = claims.length > 0 ? claims : missing(subject, contract, trying, family).claims;
     if (direct.length === 0) continue;
     const answer = answerOf(model, family, direct);
     if (!answer.ok) return answer;

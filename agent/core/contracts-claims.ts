@@ -7,8 +7,12 @@ import type { Question, Region } from "./verifier/question.ts";
 /** A question with the end that every packet of it must have. */
 export type Claim = {
   readonly question: Question;
-  /** "dropped" is kept also where no such packet exists; "accepted" needs one; "nobody": no packet may be there at all. */
-  readonly must: "dropped" | "accepted" | "nobody";
+  /**
+   * "dropped" is kept also where no such packet exists; "accepted" needs one; "nobody": no packet may be there at all;
+   * "lands": what is accepted has become what `lands` says.
+   */
+  readonly must: "dropped" | "accepted" | "nobody" | "lands";
+  readonly lands?: { readonly target: string; readonly shift: number };
   /** For a violation: what is being said of the packet. */
   readonly about: "excess" | "missing" | "answer" | "route";
   /** Narrower questions whose packets people know better than those that wear somebody else's address. */

@@ -8,7 +8,7 @@ import { aim, type Claim, FIRST, OUTSIDE_LIES, regionOf, type Sides } from "./co
 import { both, type Ranges, textsOf } from "./contracts-ranges.ts";
 import { answerOf, pieceOf, type Tuple } from "./contracts-services.ts";
 import { type ContractSubject, type Seat, sideOf } from "./contracts-sides.ts";
-import type { Span } from "./verifier/question.ts";
+import type { Region, Span } from "./verifier/question.ts";
 
 /** First packets as they arrive, and what they have become when they are sent on. */
 export type Forward = { readonly at: Tuple; readonly lands: Tuple; readonly address: string };
@@ -105,4 +105,16 @@ function claimsOf(
       { question: { region: answer, routes: "any" }, must: "accepted", about: "answer" },
     ];
   });
+}
+
+/** Ports of one port-forward that contracts look into one by one. */
+export const LANDINGS_MAX = 512;
+
+/** That a port-forward does what the intent says: whoever leaves it out of a denial depends on that. */
+export function landingClaim(sender: Partial<Region>, { at, lands, address }: Forward): Claim {
+  const arrived = pieceOf(at, 4);
+  const ends = aim({ targetLocal: true }, "target", at.targets!, 4);
+  const region = regionOf([FIRST, sender, arrived.fields, ends], "arriving", 4);
+  const question = { region, want: "onward" as const, boxesMax: LANDINGS_MAX };
+  return { question, must: "lands", lands: { target: address, shift: lands.ports[0] - at.ports[0] }, about: "excess" };
 }

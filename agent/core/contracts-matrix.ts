@@ -2,7 +2,7 @@
 import type { Family } from "../../schemas/ip.ts";
 import type { Result } from "../../schemas/problem.ts";
 import { aim, FIRST, OUTSIDE_LIES, regionOf } from "./contracts-claims.ts";
-import { textsOf } from "./contracts-ranges.ts";
+import { textsOf, union } from "./contracts-ranges.ts";
 import { everyPiece } from "./contracts-services.ts";
 import { type ContractSubject, groundOf, type Side, sideOf } from "./contracts-sides.ts";
 import { ask, type Model } from "./verifier/model.ts";
@@ -38,9 +38,18 @@ function kindsOf({ fields }: Box): readonly string[] {
   });
 }
 
-/** A protocol as a whole says more than its parts, which other addresses have. */
+/** A protocol as a whole says more than its parts, which other addresses have; neighbouring ports are one range. */
 function plainKinds(kinds: ReadonlySet<string>): readonly string[] {
-  return [...kinds].filter((kind) => !kind.includes("/") || !kinds.has(kind.slice(0, kind.indexOf("/")))).sort();
+  const whole = [...kinds].filter((kind) => !kind.includes("/"));
+  const ranges = (["tcp", "udp"] as const).flatMap((protocol) => {
+    if (kinds.has(protocol)) return [];
+    const spans = [...kinds]
+      .filter((kind) => kind.startsWith(`${protocol}/`))
+      .map((kind) => kind.slice(4).split("-").map(BigInt))
+      .map(([from, to]) => ({ from: from!, to: to ?? from! }));
+    return union(spans).map(({ from, to }) => `${protocol}/${from === to ? from : `${from}-${to}`}`);
+  });
+  return [...whole.sort(), ...ranges];
 }
 
 function questionsOf(sides: { from: Side; to: Side }, subject: ContractSubject, family: Family): readonly Question[] {

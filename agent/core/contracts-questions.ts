@@ -2,15 +2,17 @@
 import type { Contract } from "../../schemas/intent.ts";
 import type { Family } from "../../schemas/ip.ts";
 import { aim, type Claim, FIRST, OUTSIDE_LIES, regionOf, type Sides } from "./contracts-claims.ts";
-import { forwardClaims, forwardsOf, within } from "./contracts-forwards.ts";
+import { forwardClaims, forwardsOf, landingClaim, within } from "./contracts-forwards.ts";
 import { both, ofTexts, type Ranges, textsOf } from "./contracts-ranges.ts";
 import {
   answerOf,
   complement,
   everyPiece,
+  freePorts,
   type Piece,
   pieceOf,
   plainPieces,
+  portedPieces,
   type Tuple,
   tolerated,
   tuplesOf,
@@ -147,11 +149,13 @@ function forwarded(
     const listed = tuples.some((tuple) => within(lands, tuple));
     return contract.kind === "only" ? listed : named && !listed;
   });
-  return complement(
+  const senders = claimants(sides, family);
+  const kept = may.flatMap((forward) => senders.map((sender) => landingClaim(sender, forward)));
+  const rest = complement(
     may.map(({ at }) => at),
     family,
   ).flatMap((piece) =>
-    claimants(sides, family).map((sender): Claim => {
+    senders.map((sender): Claim => {
       const aimed = piece.targets === null ? {} : aim({}, "target", piece.targets, family);
       const oif = to.byInterface ? { oif: to.interfaces } : {};
       const parts = [{ flow: "first" as const, targetLocal: true }, oif, sender, piece.fields, aimed];
@@ -159,6 +163,7 @@ function forwarded(
       return nicer(sides, family, { question, must: "dropped", about: "excess" });
     }),
   );
+  return [...kept, ...rest];
 }
 
 /** Who is at a side for the other one: from outside, a router has the addresses of its uplinks alone. */
@@ -166,32 +171,43 @@ function seatsOf(side: Side, other: Side, ground: Ground): readonly Seat[] {
   return side.word.kind === "router" && other.open ? [{ interfaces: [], addresses: ground.front }] : side.seats;
 }
 
+export type Wanted = {
+  readonly claims: readonly Claim[];
+  readonly met: readonly string[]; // services with claims
+  readonly unmet: readonly string[]; // services of a part of which no packet can be between these sides
+};
+
 /** Everything of a contract that must be accepted, in one family, with the answers. */
-export function missing(subject: ContractSubject, contract: Contract, sides: Sides, family: Family): readonly Claim[] {
-  const { from, to, ground } = sides;
+export function missing(subject: ContractSubject, contract: Contract, sides: Sides, family: Family): Wanted {
   const named = contract.services.length + contract.ports.length > 0;
   const tuples: readonly (Tuple | null)[] = named ? tuplesOf(subject, contract, family) : [null];
-  const claims: Claim[] = [];
-  for (const receiver of seatsOf(to, from, ground)) {
+  const found = tuples.map((tuple) => ({ of: tuple?.of ?? "", claims: claimsOf(subject, sides, tuple, family) }));
+  const names = (list: typeof found): readonly string[] => list.map((one) => one.of);
+  return {
+    claims: found.flatMap((one) => one.claims),
+    met: names(found.filter((one) => one.claims.length > 0)),
+    unmet: names(found.filter((one) => one.claims.length === 0)),
+  };
+}
+
+/** Claims about one service, or about everything. */
+function claimsOf(subject: ContractSubject, sides: Sides, tuple: Tuple | null, family: Family): readonly Claim[] {
+  const { from, to, ground } = sides;
+  const plain = from.word.kind === "router" ? portedPieces(family) : plainPieces(family);
+  const pieces = tuple === null ? plain : [pieceOf(tuple, family)];
+  return seatsOf(to, from, ground).flatMap((receiver) => {
+    const target = meet(receiver.addresses[family], tuple?.targets ?? null);
+    if (target === undefined || target === null || target.length === 0) return [];
+    const forwards = from.outer ? forwardClaims(subject, sides, { receiver, target, tuple }, family) : null;
+    if (forwards !== null) return forwards;
     const others = namesOf(subject).filter((name) => !receiver.interfaces.includes(name));
-    for (const tuple of tuples) {
-      const target = meet(receiver.addresses[family], tuple?.targets ?? null);
-      if (target === undefined || target === null || target.length === 0) continue;
-      const forwards = from.outer ? forwardClaims(subject, sides, { receiver, target, tuple }, family) : null;
-      if (forwards !== null) {
-        claims.push(...forwards);
-        continue;
-      }
-      const pieces = tuple === null ? plainPieces(family) : [pieceOf(tuple, family)];
-      for (const { addresses, interfaces } of seatsOf(from, to, ground)) {
-        const source = addresses[family];
-        if (source.length === 0) continue;
-        const ends = { source, target, iif: interfaces, oif: receiver.interfaces, others };
-        claims.push(...pieces.flatMap((piece) => pair(from, ends, piece, family)));
-      }
-    }
-  }
-  return claims;
+    return seatsOf(from, to, ground).flatMap(({ addresses, interfaces }) => {
+      const source = addresses[family];
+      if (source.length === 0) return [];
+      const ends = { source, target, iif: interfaces, oif: receiver.interfaces, others };
+      return pieces.flatMap((piece) => pair(subject, from, ends, piece, family));
+    });
+  });
 }
 
 type Pair = {
@@ -202,15 +218,24 @@ type Pair = {
   readonly others: readonly string[]; // interfaces by which it must not leave
 };
 
-function pair(from: Side, { source, target, iif, oif, others }: Pair, piece: Piece, family: Family): Claim[] {
+function pair(
+  subject: ContractSubject,
+  from: Side,
+  { source, target, iif, oif, others }: Pair,
+  piece: Piece,
+  family: Family,
+): Claim[] {
   const ends = aim(aim({}, "source", source, family), "target", target, family);
   const back = aim(aim({}, "source", target, family), "target", source, family);
   const reply = { flow: "reply" as const, dnat: false, ...answerOf(piece, family) };
   const arrive = (...parts: Partial<Region>[]): Region => regionOf([...parts, OUTSIDE_LIES], "arriving", family);
   const accepted = (question: Question, about: Claim["about"]): Claim => ({ question, must: "accepted", about });
   if (from.word.kind === "router") {
-    const out = regionOf([FIRST, ends, piece.fields, { oif }], "leaving", family);
-    const answer = arrive(reply, back, { iif: oif, origin: true, snat: false });
+    const protocols = piece.fields.protocol ?? [];
+    const ported = protocols.length > 0 && protocols.length < 3;
+    const free = freePorts(subject);
+    const out = regionOf([FIRST, ends, piece.fields, { oif }, ported ? { sport: free } : {}], "leaving", family);
+    const answer = arrive(reply, back, { iif: oif, origin: true, snat: false }, ported ? { dport: free } : {});
     return [accepted({ region: out }, "missing"), accepted({ region: answer, want: "router" }, "answer")];
   }
   if (oif.length === 0) {

@@ -3,7 +3,7 @@
  * flow's first packet follows the kernel: conntrack begins an ICMP flow with a request only (nf_conntrack_proto_icmp.c,
  * nf_conntrack_proto_icmpv6.c); errors and neighbour discovery are no flows.
  */
-import { DHCP_WORD, LANE_WORDS } from "../../schemas/contract-words.ts";
+import { DHCP_WORD, LANE_WORDS, portText } from "../../schemas/contract-words.ts";
 import type { Contract, Intent, PortRange } from "../../schemas/intent.ts";
 import type { Family } from "../../schemas/ip.ts";
 import { rescuePorts } from "./compile/rescue.ts";
@@ -17,6 +17,7 @@ export type Tuple = {
   readonly protocol: PortRange["protocol"];
   readonly ports: Span;
   readonly sport?: number; // only from this port: DHCP
+  readonly of?: string; // the service or port of the contract that it is part of
 };
 
 /** Fields of first packets beside their source and target. */
@@ -82,10 +83,14 @@ function serviceTuples(intent: Intent, id: string, family: Family): Tuple[] {
 /** What a contract names, in one family; empty when it names nothing. */
 export function tuplesOf(subject: ContractSubject, contract: Contract, family: Family): readonly Tuple[] {
   return [
-    ...contract.services.flatMap((id) =>
-      LANE_WORDS.includes(id) ? laneTuples(id, subject, family) : serviceTuples(subject.intent, id, family),
+    ...contract.services.flatMap((id) => {
+      const lane = LANE_WORDS.includes(id);
+      const tuples = lane ? laneTuples(id, subject, family) : serviceTuples(subject.intent, id, family);
+      return tuples.map((tuple) => ({ ...tuple, of: id }));
+    }),
+    ...contract.ports.map(
+      (port): Tuple => ({ targets: null, protocol: port.protocol, ports: spanOf(port), of: portText(port) }),
     ),
-    ...contract.ports.map((port): Tuple => ({ targets: null, protocol: port.protocol, ports: spanOf(port) })),
   ];
 }
 
@@ -120,6 +125,20 @@ export function plainPieces(family: Family): readonly Piece[] {
     { targets: null, fields: { icmpType: [ECHO[family]] } },
   ];
 }
+
+/** The same, with packets that have ports apart. */
+export function portedPieces(family: Family): readonly Piece[] {
+  const [ported, bare] = [[TCP, UDP], { targets: null, fields: { protocol: others(ICMP[family], TCP, UDP) } }];
+  return [
+    { targets: null, fields: { protocol: ported } },
+    bare,
+    { targets: null, fields: { icmpType: [ECHO[family]] } },
+  ];
+}
+
+/** Ports from which the router begins no flow of its own: it listens there. */
+export const freePorts = ({ desired }: ContractSubject): readonly Span[] =>
+  portsWithout([...desired.lanes, ...desired.api].map(({ port }) => [port, port]));
 
 /** Ports that none of the spans has. */
 function portsWithout(spans: readonly Span[]): readonly Span[] {

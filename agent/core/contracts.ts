@@ -11,7 +11,7 @@ import { excess, missing } from "./contracts-questions.ts";
 import { type ContractSubject, type Ground, groundOf, sideOf } from "./contracts-sides.ts";
 import { originOf, packetText, ruleText, wayText } from "./contracts-text.ts";
 import { ask, type Model, openModel } from "./verifier/model.ts";
-import type { Witness } from "./verifier/question.ts";
+import type { Span, Witness } from "./verifier/question.ts";
 
 export type { ContractSubject } from "./contracts-sides.ts";
 
@@ -31,10 +31,35 @@ type Judged = Pick<ContractProof, "state" | "why" | "about" | "witness">;
 const HOLDS: Judged = { state: "holds", why: "", about: "", witness: null };
 const undecided = (why: string): Judged => ({ ...HOLDS, state: "undecided", why });
 
-/** One claim; undefined when it holds. */
-function judge(model: Model, { question, must, about, nicer = [] }: Claim): Judged | undefined {
+/** Where each accepted packet of a port-forward lands: a box is of one translation, so one packet of it tells. */
+function judgeLanding(model: Model, { question, lands, about }: Claim): Judged | undefined {
   const answer = ask(model, question);
-  if (!answer.ok) return undecided(answer.problems.map((one) => `${one.path}: ${one.detail}`).join("; "));
+  if (!answer.ok) return unasked(answer.problems);
+  if (answer.value.accepted === null) return undefined;
+  if (answer.value.more) return undecided("a port-forward has more ports than are looked into one by one");
+  for (const { fields } of answer.value.boxes) {
+    const spans = (fields.dport ?? []).map((text) => text.split("-").map(Number));
+    const dport = spans.map(([from, to]): Span => [from!, to ?? from!]);
+    const one = ask(model, { ...question, boxesMax: 0, region: { ...question.region, dport } });
+    if (!one.ok) return unasked(one.problems);
+    const found = one.value.accepted;
+    if (found === null) continue;
+    const { headers, packet } = found;
+    const right = headers.target === lands?.target && headers.dport === packet.dport + lands.shift;
+    if (!right) return { ...HOLDS, state: "violated", about, witness: found };
+  }
+  return undefined;
+}
+
+const unasked = (problems: readonly Problem[]): Judged =>
+  undecided(problems.map((one) => `${one.path}: ${one.detail}`).join("; "));
+
+/** One claim; undefined when it holds. */
+function judge(model: Model, claim: Claim): Judged | undefined {
+  const { question, must, about, nicer = [] } = claim;
+  if (must === "lands") return judgeLanding(model, claim);
+  const answer = ask(model, question);
+  if (!answer.ok) return unasked(answer.problems);
   const { verdict, accepted, dropped } = answer.value;
   const violated = (witness: Witness): Judged => ({ ...HOLDS, state: "violated", about, witness });
   const hangs = dropped?.outcome === "either" ? undecided(`it hangs on ${dropped.decided.text}`) : undefined;
@@ -70,12 +95,18 @@ function decide({ subject, ground, model }: Work, contract: Contract): Judged & 
   }
   const claims: Claim[] = [];
   const spoken: Family[] = [];
+  const unmet: string[] = [];
+  const met = new Set<string>();
+  const inward = from.outer && !to.outer && to.word.kind !== "router";
   for (const family of familiesOf(contract)) {
     if (contract.kind !== "allow") claims.push(...excess(subject, contract, sides, family));
     if (contract.kind === "deny") continue;
     const wanted = missing(subject, contract, sides, family);
-    if (wanted.length > 0) spoken.push(family);
-    claims.push(...wanted);
+    if (wanted.claims.length > 0) spoken.push(family);
+    claims.push(...wanted.claims);
+    for (const name of wanted.met) met.add(name);
+    // What comes through port-forwards is IPv4, and each port of a service needs its own.
+    if (wanted.claims.length > 0) unmet.push(...wanted.unmet);
   }
   const empty = contract.kind === "only" && contract.services.length + contract.ports.length === 0;
   const idle = from.idle || to.idle;
@@ -89,12 +120,16 @@ function decide({ subject, ground, model }: Work, contract: Contract): Judged & 
     if (claims.length === 0) return { ...HOLDS, state: "idle", why: idle || "no packet has such addresses", questions };
     return { ...HOLDS, questions };
   }
+  const absent = [...new Set(unmet)].filter((name) => inward || !met.has(name));
+  if (absent.length > 0) {
+    const why = inward ? ": no port-forward leads to all of it" : "";
+    return { ...undecided(`not all of ${absent.join(", ")} can come there${why}`), questions };
+  }
   if (spoken.length === 0) {
     if (idle !== "") return { ...HOLDS, state: "idle", why: idle, questions };
-    const why = from.outer && !to.outer && to.word.kind !== "router";
     return {
       ...undecided(
-        why
+        inward
           ? "from outside only a port-forward leads there, and none leads to all of it"
           : "its sides and services have no addresses in one family",
       ),
