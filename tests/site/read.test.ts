@@ -125,7 +125,7 @@ describe("places", () => {
 
   test("a contract's reference is looked up in both files", () => {
     const contract = "contracts:\n  - id: c\n    kind: deny\n    from: alice-phone\n    to: nobody\n";
-    const folder = siteWith({ intent: (text) => `${text}${contract}` });
+    const folder = siteWith({ intent: (text) => text.replace("contracts:\n", contract) });
     const line = lineOf(folder, "intent.yaml", "to: nobody");
     expect(problemsOf(folder)).toEqual([`intent.no_such intent.yaml:${line}:9 contracts[0].to`]);
   });
