@@ -222,6 +222,14 @@ export class Arena {
     rmSync(file);
   }
 
+  /** Packets that each named counter has counted; those that counted none are left out. */
+  async counters(): Promise<ReadonlyMap<string, number>> {
+    const { world, router } = this.#yard;
+    const text = await world.must(router, ["nft", "list", "counters", "table", "inet", "holdfast"]);
+    const found = [...text.matchAll(/counter (\w+) \{\s+packets (\d+)/g)];
+    return new Map(found.map(([, name, packets]) => [name!, Number(packets)] as const).filter(([, n]) => n > 0));
+  }
+
   /** Takes everything away again: devices and with them routes, rules, the table, and every flow. */
   async close(): Promise<void> {
     this.ports.close();

@@ -96,6 +96,12 @@ function prerouting(walk: Walk): boolean {
   if (!pass(walk, "prerouting", -NEVER, CONNTRACK)) return false;
   track(walk);
   if (!pass(walk, "prerouting", CONNTRACK, -100)) return false;
+  const { flow } = moment.view;
+  const redirect = moment.shot.protocol === ICMP && moment.shot.type === 5 && regs.ct.state === "related";
+  if (redirect && flow !== undefined && (flow.dnat || flow.snat)) {
+    walk.run.trail.push("NAT drops redirects about flows that it translates (nf_nat_icmp_reply_translation)");
+    return false;
+  }
   if (!pass(walk, "prerouting", -100, NEVER)) return false;
   if (regs.nat?.kind === "dnat") {
     regs.target = regs.nat.target;

@@ -9,7 +9,8 @@
  * - a router that forwards IPv6 owns the lowest address of each of its subnets as an anycast address (RFC 4291 2.6.1):
  *   packets to it are taken in, and "fib daddr type" calls it anycast, not local: lanes are not there;
  * - a link-local address is one of its own link's: "fib" calls another interface's address unicast (it looks no further
- *   than the packet's device), and a packet to a neighbour's leaves by the interface on which it came.
+ *   than the packet's device), and a packet to a neighbour's leaves by the interface on which it came. A link-local source
+ *   is refused by ip6_forward() only when the packet would leave by another interface.
  */
 import {
   BITS,
@@ -215,13 +216,14 @@ export class Routes {
       const here = this.#own.some((one) => one.interface === iif && key(one.ip) === text);
       const any = this.#anycast.has(text) && this.#own.some((one) => one.interface === iif && contains(LINK6, one.ip));
       if (here || any) return { kind: "local", interface: iif };
-      const onward = this.forwards6 && !contains(LINK6, source) && source.value !== 0n;
-      return onward ? { kind: "forward", interface: iif, via: undefined } : { kind: "none" };
+      return this.forwards6 ? { kind: "forward", interface: iif, via: undefined } : { kind: "none" };
     }
     const local = this.#local.get(text);
     if (local !== undefined || this.#anycast.has(text)) return { kind: "local", interface: local ?? iif };
-    if (!this.forwards6 || contains(LINK6, source) || source.value === 0n) return { kind: "none" };
-    return this.#onward(target, { source, mark });
+    if (!this.forwards6) return { kind: "none" };
+    const way = this.#onward(target, { source, mark });
+    const narrow = contains(LINK6, source) || source.value === 0n;
+    return narrow && way.kind === "forward" && way.interface !== iif ? { kind: "none" } : way;
   }
 
   #onward(target: Ip, ask: Ask): Way {

@@ -106,6 +106,7 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
   let epoch = 1;
   await arena.load(plan.table, epoch);
   const done: Act[] = [];
+  const counted = new Map<string, number>();
   for (const act of plan.acts ?? dice(gun, plan.packets)) {
     done.push(act);
     if (act === "epoch") {
@@ -134,8 +135,18 @@ async function shootAll(arena: Arena, plan: Plan, random: Random): Promise<Tally
       plan.wrong(wrong);
       told.delete(oracle);
     }
-    learn(place, moment, sightings, done);
+    for (const name of learn(place, moment, sightings, done)) counted.set(name, (counted.get(name) ?? 0) + 1);
     count(tally, shot, sightings);
+  }
+  const kernel = await arena.counters();
+  const names = [...new Set([...counted.keys(), ...kernel.keys()])].filter(
+    (name) => counted.get(name) !== kernel.get(name),
+  );
+  if (names.length > 0) {
+    const list = names
+      .sort()
+      .map((name) => `  ${name}: kernel ${kernel.get(name) ?? 0}, reader ${counted.get(name) ?? 0}`);
+    throw new Disagreement("counters", done, ["reader and the kernel count differently", ...list].join("\n"));
   }
   return tally;
 }
@@ -151,10 +162,10 @@ function* dice(gun: Gun, packets: number): Generator<Act> {
   }
 }
 
-/** What conntrack has learnt from a packet, by the reader's decision that fits. */
-function learn(place: Place, moment: Moment, sightings: readonly Sighting[], done: readonly Act[]): void {
+/** What conntrack has learnt from a packet, by the reader's decision that fits; returns the counters that it went by. */
+function learn(place: Place, moment: Moment, sightings: readonly Sighting[], done: readonly Act[]): readonly string[] {
   const { shot, view, flows } = moment;
-  if (shot.parts === "first") return;
+  if (shot.parts === "first") return [];
   const all = decisions(place, moment);
   const found = fitting(
     shot,
@@ -163,14 +174,14 @@ function learn(place: Place, moment: Moment, sightings: readonly Sighting[], don
   );
   if ("why" in found)
     throw new Disagreement("reader", [...done], complaint({ name: "reader" }, place, moment, sightings, found.why));
-  const { fate, mark, dnat, notrack, first } = all[found.at]!;
-  if (notrack || view.ct.state === "untracked") return;
+  const { fate, mark, dnat, notrack, first, counters } = all[found.at]!;
+  if (notrack || view.ct.state === "untracked") return counters;
   view.remember();
   if (view.flow !== undefined) {
     if (view.ct.state !== "invalid") view.flow.mark = mark;
-    return;
+    return counters;
   }
-  if (!first || fate.kind === "dropped") return;
+  if (!first || fate.kind === "dropped") return counters;
   const seen = sightings[0]!.packet;
   const out: Ends = {
     ...shot,
@@ -181,6 +192,7 @@ function learn(place: Place, moment: Moment, sightings: readonly Sighting[], don
     dport: fate.out.dport,
   };
   flows.confirm(shot, out, fate.kind === "forwarded" ? fate.interface : "", mark, dnat);
+  return counters;
 }
 
 function count(tally: Tally, shot: Shot, sightings: readonly Sighting[]): void {
