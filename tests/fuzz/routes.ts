@@ -5,6 +5,7 @@
  * Facts of the kernel that show in a packet's fate:
  * - an IPv4 source that is an address of the router is refused at routing, whatever a rule of prerouting said of it; once
  *   the machine had ip rules of its own the source is looked up as a target, and then broadcast addresses are refused too;
+ * - 240.0.0.0/4 is routed like any other space, so a lane takes sources of it;
  * - since Linux 5.14 the lowest address of an IPv4 subnet is a host like any other; the highest is a broadcast address;
  * - a router that forwards IPv6 owns the lowest address of each of its subnets as an anycast address (RFC 4291 2.6.1):
  *   packets to it are taken in, and "fib daddr type" calls it anycast, not local: lanes are not there;
@@ -49,7 +50,6 @@ const range = (text: string): Prefix => parsePrefix(text)!;
 const LOOPBACK4 = range("127.0.0.0/8");
 const ZERO4 = range("0.0.0.0/8");
 const MULTICAST4 = range("224.0.0.0/4");
-const CLASS_E = range("240.0.0.0/4");
 const MULTICAST6 = range("ff00::/8");
 const LINK6 = range("fe80::/10");
 const LOOPBACK6 = parseIp("::1")!;
@@ -188,7 +188,7 @@ export class Routes {
     const text = formatIp(target);
     const zero = contains(ZERO4, source);
     if (contains(MULTICAST4, source) || formatIp(source) === "255.255.255.255") return { kind: "none" };
-    if (contains(LOOPBACK4, source) || contains(CLASS_E, source)) return { kind: "none" };
+    if (contains(LOOPBACK4, source)) return { kind: "none" };
     if (contains(MULTICAST4, target)) {
       const joined = this.#groups.get(iif)?.has(text) === true;
       return joined && (zero || this.#sourceFits(iif, source, target, mark))
@@ -198,8 +198,7 @@ export class Routes {
     if (text === "255.255.255.255") {
       return zero || this.#sourceFits(iif, source, target, mark) ? { kind: "local", interface: iif } : { kind: "none" };
     }
-    if (zero || contains(ZERO4, target) || contains(LOOPBACK4, target) || contains(CLASS_E, target))
-      return { kind: "none" };
+    if (zero || contains(ZERO4, target) || contains(LOOPBACK4, target)) return { kind: "none" };
     if (!this.#sourceFits(iif, source, target, mark)) return { kind: "none" };
     const local = this.#local.get(text);
     if (local !== undefined || this.#broadcast.has(text)) return { kind: "local", interface: local ?? iif };
