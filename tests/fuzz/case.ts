@@ -6,6 +6,7 @@ import { rulesetText } from "../../agent/core/nft-text.ts";
 import { type Counts, Miss, type Random } from "../campaigns/campaign.ts";
 import { bent } from "./bend.ts";
 import { byReader } from "./by-reader.ts";
+import { byVerifier } from "./by-verifier.ts";
 import { byWalker } from "./by-walker.ts";
 import { Disagreement, type Oracle, type Plan, runSite } from "./run.ts";
 import { shrunk } from "./shrink.ts";
@@ -15,6 +16,7 @@ import { shotText } from "./wire.ts";
 export const ORACLES: readonly Oracle[] = [
   { name: "reader", decide: byReader },
   { name: "walker", decide: byWalker },
+  { name: "verifier", decide: byVerifier },
 ];
 
 export const PACKETS = 120;

@@ -1,10 +1,12 @@
 /** The slice of the campaign finds faults of an oracle, and calls none wrong that is right. Real kernel, real packets. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { randomOf } from "../campaigns/campaign.ts";
 import { ORACLES, planOf } from "./case.ts";
 import { stayOnOneProcessor } from "./libc.ts";
 import { plants } from "./plants.ts";
 import { leaveYard, type Oracle, runSite } from "./run.ts";
+
+setDefaultTimeout(300_000);
 
 /** As in .ci/test.ts. */
 const SLICE = { seed: 2, sites: 3 } as const;

@@ -242,6 +242,11 @@ export class Routes {
     return back !== undefined && (this.#addressed.has(iif) || back.interface === iif);
   }
 
+  /** Whether an interface that asks for a way back to a source (rp_filter 2) has one; true where none is asked. */
+  wayBack(iif: string, source: Ip, target: Ip): boolean {
+    return source.family === 6 || !this.#loose.has(iif) || this.#sourceFits(iif, source, target, 0);
+  }
+
   /** The way of what the router says itself from one of its addresses. */
   leaving(source: Ip, target: Ip): Way {
     const local = this.#local.get(key(target));

@@ -17,7 +17,7 @@ export type Device = { readonly name: string; readonly allowed: readonly Interva
 
 export type Facts = OwnAddresses & {
   readonly family: Family;
-  /** Targets that are delivered here without being an address: groups and broadcasts. */
+  /** Targets that are delivered here without being an address: groups, broadcasts, and IPv6's routers of a subnet. */
   readonly groups: readonly Interval[];
   /** Interfaces whose addresses the generation does not set: routes that it does not know may lead there. */
   readonly dynamic: readonly string[];
@@ -70,6 +70,9 @@ export function factsOf(desired: Desired, family: Family, named: readonly string
     family === 4
       ? own.filter(({ network }) => network.length < 31).map(({ network }) => narrow(lastOf(network), 4))
       : [];
+  // A router answers to the lowest address of each of its subnets (RFC 4291 2.6.1; the kernel below a length of 127).
+  const anycast =
+    family === 6 ? own.filter(({ network }) => network.length < 127).map(({ network }) => network.value) : [];
   const tables = new Map<number, Route[]>();
   const add = (table: number, route: Route): void => {
     tables.set(table, [...(tables.get(table) ?? []), route]);
@@ -99,7 +102,7 @@ export function factsOf(desired: Desired, family: Family, named: readonly string
     leaving: leavingAddresses(desired, family, own, standIns),
     groups: [
       ...GROUPS[family].map((text) => intervalOf(text, family)!),
-      ...broadcasts.map((value) => ({ from: value, to: value })),
+      ...[...broadcasts, ...anycast].map((value) => ({ from: value, to: value })),
     ],
     dynamic,
     unmanaged: bare.filter((name) => !behind.some((route) => route.interface === name)),

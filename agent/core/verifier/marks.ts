@@ -60,7 +60,6 @@ export function readMarkMatch(
   if (words[next] === "&") {
     mask = number(words[next + 1]);
     next += 2;
-    if (words[next] !== "==" && words[next] !== "!=") throw new Unmodelled(`ct mark & ${mask} ${words[next]}`);
   }
   const negated = words[next] === "!=";
   if (negated || words[next] === "==") next += 1;

@@ -34,7 +34,12 @@ function routeOf(desired: Desired, source: Ip, target: Ip, local: (ip: Ip) => bo
     ({ network }) =>
       network.family === 4 && network.length < 31 && target.family === 4 && target.value === lastOf(network),
   );
-  if (local(target) || broadcast || GROUPS.some((group) => contains(group, target))) return "";
+  // RFC 4291 2.6.1: a router answers to the lowest address of its subnets.
+  const anycast = mine.some(
+    ({ network }) =>
+      network.family === 6 && network.length < 127 && target.family === 6 && target.value === network.value,
+  );
+  if (local(target) || broadcast || anycast || GROUPS.some((group) => contains(group, target))) return "";
   const connected = mine.map(({ name, network }) => ({ to: network, interface: name, table: 254, metric: 0 }));
   const declared = desired.routes.map((route) => ({ ...route, to: parsePrefix(route.to)! }));
   const tables = [
