@@ -48,7 +48,8 @@ export type Ground = {
   readonly own: Readonly<Record<Family, Ranges>>; // without the rescue lane's
   /** Those that somebody outside may know: the uplinks', also where they are not known here. */
   readonly front: Readonly<Record<Family, Ranges>>;
-  readonly broadcast: Readonly<Record<Family, Ranges>>;
+  /** Broadcasts, and the lowest address of an IPv6 subnet, to which routers answer (RFC 4291 2.6.1). */
+  readonly edges: Readonly<Record<Family, Ranges>>;
   readonly outside: Readonly<Record<Family, Ranges>>;
 };
 
@@ -83,17 +84,18 @@ export function groundOf({ intent, router, desired }: ContractSubject): Ground {
     ),
   );
   const edge = ({ network }: { readonly network: ReturnType<typeof networkOf> }): Ranges => {
-    if (network.family === 6 || network.length > 30) return [];
-    const [range] = ofPrefix(network);
+    const [{ from, to } = { from: 0n, to: 0n }] = ofPrefix(network);
+    if (network.family === 6) return network.length < 127 ? [{ from, to: from }] : [];
+    if (network.length > 30) return [];
     return [
-      { from: range!.from, to: range!.from },
-      { from: range!.to, to: range!.to },
+      { from, to: from },
+      { from: to, to },
     ];
   };
-  const broadcast = perFamily((family) => union(...of(family).map(edge)));
+  const edges = perFamily((family) => union(...of(family).map(edge)));
   const world = { 4: minus(everyAddress(4), NOBODY4), 6: GLOBAL6 };
   const outside = perFamily((family) =>
-    minus(world[family], union(ofTexts(inside, family), own[family], broadcast[family])),
+    minus(world[family], union(ofTexts(inside, family), own[family], edges[family])),
   );
   const uplinks = uplinksOf(intent, router);
   const front = perFamily((family) =>
@@ -104,7 +106,7 @@ export function groundOf({ intent, router, desired }: ContractSubject): Ground {
         .map(({ ip }) => ({ from: ip.value, to: ip.value })),
     ),
   );
-  return { own, front, broadcast, outside };
+  return { own, front, edges, outside };
 }
 
 type Kind = Pick<Side, "word">;
@@ -151,7 +153,7 @@ function placeSide(subject: ContractSubject, ground: Ground, kind: Kind, id: str
     const claimed = open ? NONE : texts(zone.subnets);
     const addresses = open
       ? ground.outside
-      : perFamily((family) => minus(claimed[family], union(ground.own[family], ground.broadcast[family])));
+      : perFamily((family) => minus(claimed[family], union(ground.own[family], ground.edges[family])));
     const interfaces = [...zone.interfaces].sort();
     const outer = zone.kind === "uplink";
     return {

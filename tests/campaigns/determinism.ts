@@ -7,6 +7,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMap, isScalar, isSeq, type Node, parseDocument } from "yaml";
+import { withoutSecondColon } from "../../client/site/contracts.ts";
 import { type Random, runCampaign } from "./campaign.ts";
 import { fromFiles, fromWire, type Turn } from "./determinism-build.ts";
 
@@ -55,7 +56,7 @@ function shuffledSite(turn: Turn): string {
   const folder = mkdtempSync(join(tmpdir(), "determinism-"));
   cpSync(EXAMPLE, folder, { recursive: true });
   for (const name of ["intent.yaml", "inventory.yaml"]) {
-    const document = parseDocument(readFileSync(join(folder, name), "utf8"));
+    const document = parseDocument(withoutSecondColon(readFileSync(join(folder, name), "utf8")));
     shuffle(document.contents as Node, turn);
     writeFileSync(join(folder, name), document.toString());
   }

@@ -4,14 +4,12 @@
  * are replaced, since the world has no DNS and nobody has the private halves.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import sodium from "libsodium-wrappers";
-import * as v from "valibot";
-import { parse } from "yaml";
+import { readSite } from "../../client/site/site.ts";
 import { sha256Hex } from "../../schemas/digest.ts";
-import { type Intent, IntentDocument } from "../../schemas/intent.ts";
-import { type Inventory, InventoryDocument } from "../../schemas/inventory.ts";
+import type { Intent } from "../../schemas/intent.ts";
+import type { Inventory } from "../../schemas/inventory.ts";
 import { ANY_PORT, type Asker, type Claim, claim, DNS_PORT, routerTargets, targetsOf, wrongClaims } from "./matrix.ts";
 import { freshProgram } from "./program.ts";
 import { askAll, startServer } from "./reach.ts";
@@ -25,7 +23,6 @@ setDefaultTimeout(180_000);
 
 const CLIENTS = ["client1", "client2", "client3"] as const; // places to dial in from, side by side
 const folder = join(import.meta.dir, "../../docs/examples");
-const read = (site: string, file: string): unknown => parse(readFileSync(join(folder, site, file), "utf8"));
 
 const bare = (cidr: string): string => cidr.replace(/\/.*/, "");
 
@@ -152,8 +149,9 @@ function firstHosts(intent: Intent, network?: string): readonly string[] {
 /** Pushes the example to its world and asks everything. */
 async function exercise(site: string, router: string, management: string): Promise<Found> {
   await sodium.ready;
-  const intent = v.parse(IntentDocument, read(site, "intent.yaml"));
-  const given = v.parse(InventoryDocument, read(site, "inventory.yaml"));
+  const read = readSite(join(folder, site));
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const { intent, inventory: given } = read.value;
   const wiring = wiringOf(intent, router, [...CLIENTS, "operator"]);
   const stage = await openStage({ name: site, program: freshProgram(), wiring, site });
   stages.push(stage);
