@@ -44,6 +44,9 @@ const isBeside = (path: string): boolean => /^tests\/netns\/(scripts|nft-text|po
 /** A machine without KVM takes both processors. */
 const isMachine = (path: string): boolean => path.startsWith("tests/vm/");
 
+/** Tests take the programs that `native build` has just made: tests/netns/program.ts. */
+const BUILT = { HOLDFAST_BUILT: "1" } as const;
+
 /** Time of the wall and of the processors, the latter of a child that has ended and of all that it waited for. */
 function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigint | number } } | undefined }): string {
   const cpu = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6;
@@ -61,7 +64,9 @@ async function runStep(step: Step): Promise<Count> {
     console.log(`FAIL ${step.name}: ${missing} does not exist`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
-  const child = Bun.spawn([...step.command], { cwd: root, stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  const child = Bun.spawn([...step.command], {
+    ...{ cwd: root, env: { ...process.env, ...BUILT }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+  });
   const code = await child.exited;
   console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name} (${times(started, child)})`);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
@@ -114,7 +119,7 @@ async function runTests(name: string, files: readonly string[], manner: Manner):
   ];
   // Into a file: whatever a test leaves running may hold a pipe open for ever.
   const said = join(root, "out", `said-${name}.txt`);
-  const env = gives ? { ...process.env, HOLDFAST_BESIDE: "1" } : process.env;
+  const env = { ...process.env, ...BUILT, ...(gives ? { HOLDFAST_BESIDE: "1" } : {}) };
   const child = Bun.spawn(aside ? ["sh", "-c", 'exec >"$0" "$@" 2>&1', said, ...command] : command, {
     ...{ cwd: root, env, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
@@ -126,7 +131,7 @@ async function runTests(name: string, files: readonly string[], manner: Manner):
   return count;
 }
 
-/** Runs every file of bun:test. Two processors: what mostly waits for deadlines, and beside it what computes. */
+/** Runs every file of bun:test. Two processors: what mostly waits for deadlines, and beside it, giving way, what computes. */
 async function runFiles(): Promise<readonly Count[]> {
   const counts: Count[] = [];
   const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
@@ -138,18 +143,18 @@ async function runFiles(): Promise<readonly Count[]> {
     for (const file of files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path)))
       await one(file, { timeoutS: 900, aside: true });
   };
+  const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
+  const plain = files.filter((file) => !isWorld(file));
+  const manner = { aside: true, gives: true };
+  const programs = async (): Promise<void> => {
+    counts.push(await runTests("tests-programs", plain.filter(startsPrograms), { ...manner, timeoutS: 120 }));
+  };
   const computes = async (): Promise<void> => {
-    const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
-    const plain = files.filter((file) => !isWorld(file));
-    const manner = { aside: true, gives: true };
-    for (const [name, some] of Object.entries({
-      tests: plain.filter((file) => !startsPrograms(file)),
-      "tests-programs": plain.filter(startsPrograms),
-    }))
-      counts.push(await runTests(name, some, { ...manner, timeoutS: 120 }));
+    const rest = plain.filter((file) => !startsPrograms(file));
+    counts.push(await runTests("tests", rest, { ...manner, timeoutS: 120 }));
     for (const file of files.filter(isBeside)) await one(file, { ...manner, timeoutS: 900 });
   };
-  await Promise.all([waits(), computes()]);
+  await Promise.all([waits(), programs(), computes()]);
   for (const file of files.filter(isMachine)) await one(file, { timeoutS: 900 });
   return counts;
 }
