@@ -40,13 +40,14 @@ async function uplinksNow({ host }: Parts, { before, desired }: OnTrial): Promis
   }
 }
 
-/** Before the first change: which probes pass, so that only what worked must still work; and how the uplinks are. */
+/**
+ * Before the first change: how the uplinks are, and which probes pass, so that only what worked must still work. In this
+ * order: an uplink that changes from the first probe on has changed during the trial.
+ */
 export async function lookBefore(parts: Parts, work: OnTrial): Promise<true> {
   const { looks } = work.facts;
-  [looks.before, looks.uplinksBefore] = await Promise.all([
-    probesNow(parts, work.desired, work.desired.probes),
-    uplinksNow(parts, work),
-  ]);
+  looks.uplinksBefore = await uplinksNow(parts, work);
+  looks.before = await probesNow(parts, work.desired, work.desired.probes);
   return true;
 }
 
