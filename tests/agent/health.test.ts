@@ -135,6 +135,22 @@ describe("A23 a probe that fails for a cause outside", () => {
     expect((await push(place, await signedBy(place, clients(4), {}))).outcome).toBe("confirmed");
   });
 
+  test("A23 the uplink changes with the first probe: it was another one before the trial", async () => {
+    let down = false;
+    place.machine.passes = () => {
+      // The probe itself still passes; what comes with it is no part of how things were.
+      place.machine.uplinks = [{ ...upUplink, carrier: false }];
+      if (holds(7)) down = true;
+      return !down;
+    };
+    expect(await fate(clients(7))).toMatchObject({
+      ...inconclusive,
+      paths: expect.arrayContaining(["probe.inconclusive uplink wan0"]),
+    });
+    place.machine.uplinks = [upUplink];
+    place.machine.passes = () => true;
+  });
+
   test("A23 the far side goes away, which no look at an uplink shows: the way back does not help, so inconclusive", async () => {
     let gone = false;
     place.machine.passes = (id) => {
