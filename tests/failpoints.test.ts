@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { compile, nativeTarget } from "../.ci/build.ts";
 import { root } from "../.ci/stale.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(240_000);
 
 const MARK = "/* @__PURE__ */ failpoint(";
 

@@ -8,7 +8,7 @@ import { newPlace, type Place } from "./machine.ts";
 import { receiptOf } from "./operator.ts";
 import { begin, bundleOf, people, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 describe("what comes along", () => {
   let place: Place;

@@ -8,7 +8,7 @@ import type { BlobDelta } from "../../schemas/directive.ts";
 import { type Enrolled, enrolledDesk } from "./desk.ts";
 import { randomBytes } from "./operator.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 describe("put_delta", () => {
   let enrolled: Enrolled;

@@ -14,7 +14,7 @@ import { newPlace, type Place } from "./machine.ts";
 import { crypto, receiptOf } from "./operator.ts";
 import { begin, bundleOf, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const none = new Uint8Array();
 

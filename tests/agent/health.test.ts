@@ -7,7 +7,7 @@ import { newPlace, type Place } from "./machine.ts";
 import { receiptOf } from "./operator.ts";
 import { type Bundle, begin, bundleOf, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const probe = (id: string) => ({ id, router: "r1", kind: "ping" as const, target: "192.0.2.2", attempts: 1 });
 const probes = [probe("gate"), probe("name-server")];

@@ -13,7 +13,7 @@ import { limits } from "../../schemas/limits.ts";
 import { type Enrolled, enrolledDesk } from "./desk.ts";
 import { crypto, randomBytes, type Send } from "./operator.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 let enrolled: Enrolled;
 let front: Front;

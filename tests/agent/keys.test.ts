@@ -7,7 +7,7 @@ import { filesBelow } from "../netns/secrets.ts";
 import { type Desk, enrolledDesk } from "./desk.ts";
 import { randomBytes } from "./operator.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 let desk: Desk;
 let keys = "";

@@ -7,7 +7,7 @@ import { newPlace, type Place } from "./machine.ts";
 import { crypto } from "./operator.ts";
 import { bundleOf, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 let place: Place;
 beforeEach(async () => {

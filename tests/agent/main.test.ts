@@ -7,7 +7,7 @@ import { firstEndpoints, readConfig } from "../../agent/config.ts";
 import { detectInit } from "../../agent/install.ts";
 import { makeSite, tokenText } from "./operator.ts";
 
-setDefaultTimeout(60_000); // every start of a process from source compiles it anew
+setDefaultTimeout(120_000); // every start of a process from source compiles it anew
 
 const root = join(import.meta.dir, "../..");
 const folder = mkdtempSync(join(tmpdir(), "holdfast-main-"));

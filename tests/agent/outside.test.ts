@@ -8,7 +8,7 @@ import { freshPath, newPlace, type Place } from "./machine.ts";
 import { receiptOf } from "./operator.ts";
 import { begin, bundleOf, confirmOver, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 let place: Place;
 beforeAll(async () => {

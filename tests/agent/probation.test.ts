@@ -7,7 +7,7 @@ import type { Store } from "../../agent/ports.ts";
 import { newPlace, type Place } from "./machine.ts";
 import { begin, bundleOf, push, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const probes = ["gate", "name-server"].map((id) => ({
   ...{ id, router: "r1", kind: "ping" as const, target: "192.0.2.2", attempts: 1 },

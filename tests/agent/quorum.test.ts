@@ -9,7 +9,7 @@ import { newPlace, type Place } from "./machine.ts";
 import { makeSite, randomBytes, receiptOf } from "./operator.ts";
 import { type Bundle, bundleOf, push, signedBy } from "./trials.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(120_000);
 
 const team = (trust = 2) =>
   makeSite([

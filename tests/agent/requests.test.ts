@@ -11,7 +11,7 @@ import { intentOf, inventoryOf } from "./bundles.ts";
 import { type Desk, type Enrolled, enrolledDesk, newDesk } from "./desk.ts";
 import { addRouter, ask, crypto, makeSite, randomBytes, receiptOf, tokenText } from "./operator.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 const codes = (result: { ok: true } | { ok: false; problems: readonly { code: string }[] }): readonly string[] =>
   result.ok ? [] : result.problems.map((one) => one.code);

@@ -16,7 +16,7 @@ import { freshPath, newPlace, type Place } from "./machine.ts";
 import { ask, crypto, makeSite, nextRoster, type Reply, receiptOf } from "./operator.ts";
 import { begin, bundleOf, confirmOver, push, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const team = () => makeSite([{ risk_class: "trust", threshold: 1 }]);
 

@@ -7,7 +7,7 @@ import { intentOf, inventoryOf } from "./bundles.ts";
 import { enrolledDesk } from "./desk.ts";
 import { receiptOf } from "./operator.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 const trial: Trial = {
   token: "t1",

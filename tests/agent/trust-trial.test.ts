@@ -10,7 +10,7 @@ import { freshPath, newPlace, type Place } from "./machine.ts";
 import { ask, crypto, makeSite, nextRoster, operatorEntry, receiptOf } from "./operator.ts";
 import { begin, bundleOf, confirmOver, push, settled, signedBy } from "./trials.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const team = () => makeSite([{ risk_class: "sensitive", threshold: 1 }]);
 const trust: Partial<Directive> = { risk_class: "trust" };

@@ -7,7 +7,7 @@ import { createGuard } from "../../agent/host/guard.ts";
 import { createRun, createRunLog } from "../../agent/host/run.ts";
 import { createWriter } from "../../agent/host/writer.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-writer-"));
 const lib = join(import.meta.dir, "../../agent/scripts");

@@ -6,7 +6,7 @@ import { root } from "../../.ci/stale.ts";
 import { freshProgram } from "../netns/program.ts";
 import { Place, type Said } from "./place.ts";
 
-setDefaultTimeout(120_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** A copy of an example, its intent edited. */
 function site(place: Place, name: "homelab" | "branch", edit: (intent: string) => string = (text) => text): string {

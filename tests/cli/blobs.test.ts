@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Enrolled, enrolled } from "./enrolled.ts";
 import { writeClients } from "./many-clients.ts";
 
-setDefaultTimeout(90_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** Kinds of requests that a push made. */
 async function kindsOf(story: Enrolled): Promise<readonly string[]> {

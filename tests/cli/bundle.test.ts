@@ -7,7 +7,7 @@ import { encode } from "../../schemas/wire.ts";
 import type { Place } from "./place.ts";
 import { team } from "./team.ts";
 
-setDefaultTimeout(90_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** A change of the intent that shows in a diff. */
 function shortenWindow(place: Place): void {

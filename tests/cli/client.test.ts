@@ -12,7 +12,7 @@ import { decode } from "../../schemas/wire.ts";
 import { enrolled } from "./enrolled.ts";
 import { Place } from "./place.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 const phone = ["client", "add", "alice-phone", "--network", "home", "--profile", "full"];
 

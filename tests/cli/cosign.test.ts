@@ -6,7 +6,7 @@ import { compareBytes, sha256 } from "../../schemas/digest.ts";
 import { decode, encode } from "../../schemas/wire.ts";
 import { team } from "./team.ts";
 
-setDefaultTimeout(90_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("cosign", () => {
   test("adds one signature in its place, and says that it is enough", async () => {

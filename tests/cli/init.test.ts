@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, st
 import { join } from "node:path";
 import { INIT, Place } from "./place.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 const mode = (path: string): string => (statSync(path).mode & 0o777).toString(8);
 

@@ -10,7 +10,7 @@ import { awaitTrial, watch } from "../../client/trial.ts";
 import { enrolled } from "./enrolled.ts";
 import { Way } from "./way.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const crypto = await loadCrypto();
 const router = { sign: crypto.signKeys(), seal: crypto.boxKeys() };

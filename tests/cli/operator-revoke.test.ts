@@ -7,7 +7,7 @@ import { bring, card, crypto, must, rootOf, rosterOf } from "./colleagues.ts";
 import { type Enrolled, enrolled } from "./enrolled.ts";
 import { Place } from "./place.ts";
 
-setDefaultTimeout(120_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** Alice's router knows bob; bob has the site. */
 async function withBob(): Promise<{ story: Enrolled; alice: Place; bob: Place; [Symbol.dispose](): void }> {

@@ -32,7 +32,7 @@ import { enrolled } from "./enrolled.ts";
 import { FakeRouter } from "./fake-router.ts";
 import { Place } from "./place.ts";
 
-setDefaultTimeout(120_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** The card in a file. */
 function readCard(place: Place, name: string): Card {

@@ -7,7 +7,7 @@ import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
 import { Way } from "./way.ts";
 
-setDefaultTimeout(90_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("push", () => {
   test("plans, applies, confirms over new connections, and says one sentence", async () => {

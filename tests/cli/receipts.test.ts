@@ -9,7 +9,7 @@ import { loadCrypto } from "../../client/sodium.ts";
 import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("history, show and receipts", () => {
   test("tell one story, each as text and as an object", async () => {

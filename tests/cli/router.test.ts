@@ -7,7 +7,7 @@ import { carryToken, enrolled } from "./enrolled.ts";
 import { FakeRouter } from "./fake-router.ts";
 import { Place } from "./place.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("router enrol", () => {
   test("off a terminal shows the fingerprint and waits for it to be said: cli.not_a_terminal", async () => {

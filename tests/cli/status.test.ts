@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { body } from "./answers.ts";
 import { enrolled } from "./enrolled.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("status", () => {
   test("is one screen on stdout and nothing on stderr", async () => {

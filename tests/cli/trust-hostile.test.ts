@@ -17,7 +17,7 @@ import {
 } from "./colleagues.ts";
 import type { Place } from "./place.ts";
 
-setDefaultTimeout(120_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** Puts a document where proposals are. */
 function put(place: Place, one: Opened<"root"> | Opened<"roster">, version = one.message.version): void {

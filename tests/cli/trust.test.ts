@@ -17,7 +17,7 @@ import {
 } from "./colleagues.ts";
 import { enrolled } from "./enrolled.ts";
 
-setDefaultTimeout(120_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("from one person to a team and back", () => {
   test("solo, two of two, two of three, and solo again", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Place } from "./place.ts";
 import { type Team, team } from "./team.ts";
 
-setDefaultTimeout(90_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 /** Lets somebody push in the moment before the router hears the n-th submit of the other. */
 function pushBefore(story: Team, submit: number, who: Place, ...words: readonly string[]): void {

@@ -9,7 +9,7 @@ import { verbs } from "../../client/usage.ts";
 import { problems } from "../../schemas/problem.ts";
 import { Place } from "./place.ts";
 
-setDefaultTimeout(60_000); // each command is a process of its own
+setDefaultTimeout(240_000); // each command is a process of its own
 
 describe("help", () => {
   test("of every verb ends with its exit codes, names every flag, and changes nothing", async () => {

@@ -9,7 +9,7 @@ import { type ClientInput, clientOf, clients, desiredOf, grantOf, keyOf, smallIn
 import { observedOf } from "./desireds.ts";
 
 // Pure work, but the processor may be shared.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 /** A plan from a kernel that holds `from` exactly. */
 function planned(from: Desired, to: Desired) {

@@ -16,7 +16,7 @@ import { clients, desiredOf, keyOf, NETWORK_ID, operatorOf, rosterOf, smallInten
 import { randomNumbers } from "./nft-tables.ts";
 
 // Pure work, but the processor may be shared.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 describe("boxes", () => {
   const random = (k: number): readonly Box[] => {

@@ -26,7 +26,7 @@ import {
 import { randomNumbers } from "./nft-tables.ts";
 
 // Pure work, but the processor may be shared.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const codes = (input: CompileInput): readonly string[] => {
   const result = compile(input);

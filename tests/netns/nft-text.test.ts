@@ -147,7 +147,7 @@ describe("a full text", () => {
     }
     expect(committed).toBeGreaterThan(0);
     expect(load([rulesetText(before, MARK_A), lines.join("\n")]).listing).toContain(MARK_B);
-  }, 300_000);
+  }, 600_000);
 });
 
 describe("a delta text", () => {

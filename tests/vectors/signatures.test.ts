@@ -19,7 +19,7 @@ import { join } from "../wire/bytes.ts";
 import { pae, signPair, typeOf } from "./raw.ts";
 import { crypto } from "./world.ts";
 
-setDefaultTimeout(60_000); // big numbers without a library are slow
+setDefaultTimeout(240_000); // big numbers without a library are slow
 
 const message = pae(typeOf("directive"), new TextEncoder().encode("vectors"));
 const PRIME = 2n ** 255n - 19n;

@@ -9,7 +9,7 @@ import { signRaw } from "./raw.ts";
 import * as world from "./world.ts";
 import { ann, directiveOf } from "./written.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 describe("what an accepted file changes", () => {
   const at = { bootMs: world.NOW_MS, unixS: null };

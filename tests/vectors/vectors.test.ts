@@ -19,7 +19,7 @@ import { filesOf } from "./make.ts";
 import { byHttp, byLibrary, byProgram, clocks, isForHttp } from "./run.ts";
 import * as world from "./world.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(240_000);
 
 const corpus = readCorpus();
 const named = new Set(corpus.map((vector) => vector.name.replace(/^nv-/, "")));
