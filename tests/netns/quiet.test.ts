@@ -22,7 +22,7 @@ import { INTERNET4 } from "./wiring.ts";
 setDefaultTimeout(300_000);
 
 /** The full size is 100: `RE_PUSHES=100 bun test tests/netns/quiet.test.ts`, ten minutes of two busy processors. */
-const RE_PUSHES = Number(process.env.RE_PUSHES ?? 10);
+const RE_PUSHES = Number(process.env.RE_PUSHES ?? 20);
 const CROWD = 1000;
 
 type Quiet = {
