@@ -1,5 +1,6 @@
 /** One question of a person, answered from the compiled ruleset: who, to whom, what, and which rule says so. */
-import type { Contract, PortRange } from "../../schemas/intent.ts";
+import type { Asked as ReadAsked } from "../../schemas/contract-short.ts";
+import type { Contract } from "../../schemas/intent.ts";
 import type { Family } from "../../schemas/ip.ts";
 import { type Problem, type Result, refuse } from "../../schemas/problem.ts";
 import type { Claim, Sides } from "./contracts-claims.ts";
@@ -25,14 +26,7 @@ export type Reply = {
 };
 
 /** As schemas/contract-short.ts reads it. */
-type Asked = {
-  readonly from: string;
-  readonly to: string;
-  readonly services: readonly string[];
-  readonly ports: readonly PortRange[];
-  readonly v4: boolean;
-  readonly v6: boolean;
-};
+type Asked = Omit<ReadAsked, "listed">;
 
 function answerOf(model: Model, family: Family, claims: readonly Claim[]): Result<FamilyAnswer> {
   let accepted: Witness | null = null;
