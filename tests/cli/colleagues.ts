@@ -7,7 +7,7 @@ import { loadCrypto } from "../../client/sodium.ts";
 import { readTrustDocs, type TrustChain } from "../../client/trust-docs.ts";
 import { toHex } from "../../schemas/digest.ts";
 import type { Root, Roster } from "../../schemas/trust.ts";
-import { Place, type Said } from "./place.ts";
+import { kept, Place, type Said } from "./place.ts";
 
 export const crypto = await loadCrypto();
 
@@ -32,11 +32,18 @@ export class Colleagues implements Disposable {
   }
 }
 
-/** Alice's site of one person. */
+let first: Promise<Place> | undefined;
+
+/** Alice's site of one person: a copy of the first one, since `init` takes its time. */
 export async function colleagues(): Promise<Colleagues> {
-  const alice = new Place();
-  await alice.init();
-  return new Colleagues(alice);
+  first ??= begun().then(kept);
+  return new Colleagues(new Place(await first));
+}
+
+async function begun(): Promise<Place> {
+  const place = new Place();
+  await place.init();
+  return place;
 }
 
 /** `git pull`: the site of `to` becomes that of `from`. */

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { FakeRouter } from "./fake-router.ts";
-import { Place, type Said } from "./place.ts";
+import { kept, Place, type Said } from "./place.ts";
 
 /** Carries the token to the router once it is there, as a person would. */
 export async function carryToken(place: Place, router: FakeRouter): Promise<string> {
@@ -11,13 +11,26 @@ export async function carryToken(place: Place, router: FakeRouter): Promise<stri
   return router.takeToken(path);
 }
 
+let first: Promise<Enrolled> | undefined;
+
+/**
+ * A story of its own that starts where enrolment ended: of one network and one router, by copies of what the first
+ * story left, for enrolment takes a second. Enrolled anew when a router is given.
+ */
+export async function enrolled(router?: FakeRouter): Promise<Enrolled> {
+  if (router !== undefined) return enrol(router);
+  first ??= enrol(new FakeRouter()).then(kept);
+  const { place, router: known, enrolment } = await first;
+  return new Enrolled(new Place(place), new FakeRouter({ like: known }), enrolment);
+}
+
 /** `init`, then enrolment as a script does it: once to see the fingerprint, once to say it. */
-export async function enrolled(router: FakeRouter = new FakeRouter()): Promise<Enrolled> {
+async function enrol(router: FakeRouter): Promise<Enrolled> {
   const place = new Place();
   await place.init();
-  const first = place.at("router", "enrol", "r1", "--at", router.at);
+  const asking = place.at("router", "enrol", "r1", "--at", router.at);
   const fingerprint = await carryToken(place, router);
-  const asked = await first;
+  const asked = await asking;
   const done = await place.at("router", "enrol", "r1", "--at", router.at, "--fingerprint", fingerprint, "--json");
   if (done.exit !== 0) throw new Error(`enrol: ${done.stdout}${done.stderr}${asked.stderr}`);
   return new Enrolled(place, router, { asked, done, fingerprint });

@@ -3,6 +3,7 @@
  * its own. Tests decide what becomes of a trial, and may put anything else in the place of an answer.
  */
 import { readFileSync } from "node:fs";
+import type { BoxKeys, SignKeys } from "../../agent/core/crypto.ts";
 import { type AdmitContext, admitDirective, GENESIS, openConfirm, openRequest } from "../../agent/core/directive.ts";
 import { type Opened, openStatement, signStatement } from "../../agent/core/dsse.ts";
 import { enrolBox, fingerprint, makeEnrolRequest } from "../../agent/core/enrol.ts";
@@ -30,9 +31,9 @@ type Instead = AnswerBody | Response | "silence" | undefined;
 export type Heard = { readonly kind: Kind; readonly port: number; readonly message: Request };
 
 export class FakeRouter {
-  readonly sign = crypto.signKeys();
-  readonly seal = crypto.boxKeys();
-  readonly heard: Heard[] = [];
+  readonly sign: SignKeys;
+  readonly seal: BoxKeys;
+  readonly heard: Heard[];
   readonly server: ReturnType<typeof Bun.serve>;
   readonly at: string; // as --at takes it
   readonly #blobs = new FakeBlobs();
@@ -60,7 +61,18 @@ export class FakeRouter {
   instead: (kind: Kind, message: Request) => Instead | Promise<Instead> = () => undefined;
   #challenges = new Set<string>();
 
-  constructor(options: { readonly unix?: string; readonly port?: number } = {}) {
+  /** `like`: the router that this one is, by then enrolled and nothing more, at another place. */
+  constructor(options: { readonly unix?: string; readonly port?: number; readonly like?: FakeRouter } = {}) {
+    const { like } = options;
+    this.sign = like?.sign ?? crypto.signKeys();
+    this.seal = like?.seal ?? crypto.boxKeys();
+    this.heard = [...(like?.heard ?? [])];
+    if (like !== undefined) {
+      this.receipts = [...like.receipts];
+      this.keys = [...like.keys];
+      this.view = like.view;
+      this.token = like.token;
+    }
     const fetch = (
       request: globalThis.Request,
       server: { requestIP(request: globalThis.Request): { port: number } | null },

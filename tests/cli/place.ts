@@ -1,7 +1,8 @@
 /** An operator's machine for one test: a temporary home with its own XDG folders, and the real CLI as a child process. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { atEnd } from "../at-end.ts";
 import { freshProgram } from "../netns/program.ts";
 
 /** Compiled from these sources: it starts ten times faster than through the runtime, and is what people run. */
@@ -10,7 +11,7 @@ const program = freshProgram().cli;
 export type Said = {
   readonly exit: number;
   readonly stdout: string;
-  readonly stderr: string;
+  readonly stderr: string; // without the lines that tell of progress: which there are hangs on how busy the machine is
   /** The one object of --json; throws when stdout is anything else. */
   json(): Readonly<Record<string, unknown>>;
   /** Codes of the problems, from --json or from the error lines. */
@@ -25,7 +26,10 @@ const codesIn = (stdout: string, stderr: string): readonly string[] => {
   return [...stderr.matchAll(/^error: ([a-z_.]+)[ :]/gm)].map((match) => match[1]!);
 };
 
-function saidOf(exit: number, stdout: string, stderr: string): Said {
+const PROGRESS = /^[^\n]* \(\d+ s\)\n/gm;
+
+function saidOf(exit: number, stdout: string, heard: string): Said {
+  const stderr = heard.replace(PROGRESS, "");
   return {
     ...{ exit, stdout, stderr },
     codes: codesIn(stdout, stderr),
@@ -45,8 +49,10 @@ export class Place implements Disposable {
   readonly keys = join(this.home, "config/holdfast/homelab");
   readonly state = join(this.home, "state/holdfast/homelab");
 
-  constructor() {
-    for (const folder of ["config", "state"]) mkdirSync(join(this.home, folder), { mode: 0o700 });
+  /** `like`: with copies of everything in another home. */
+  constructor(like?: Place) {
+    if (like !== undefined) cpSync(like.home, this.home, { recursive: true });
+    else for (const folder of ["config", "state"]) mkdirSync(join(this.home, folder), { mode: 0o700 });
   }
 
   get environment(): Readonly<Record<string, string>> {
@@ -134,4 +140,10 @@ export class Place implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.home, { recursive: true, force: true });
   }
+}
+
+/** What stories are copied from stays until the last of them. */
+export function kept<Kept extends Disposable>(one: Kept): Kept {
+  atEnd(() => one[Symbol.dispose]());
+  return one;
 }
