@@ -24,28 +24,39 @@ const before: readonly Step[] = [
   { name: "native build", command: [bun, ".ci/build.ts", "--native"] },
 ];
 
+type Campaign = readonly [script: string, args: readonly string[]];
+
 /** A slice of each campaign with a fixed seed: a regression shows here, new seeds are for the full runs. */
-const campaigns: readonly (readonly [script: string, args: readonly string[]])[] = [
+const campaigns: readonly Campaign[] = [
   ["tests/campaigns/determinism.ts", ["--seed", "1", "--cases", "20"]],
   ["tests/campaigns/decode-fuzz.ts", ["--seed", "2", "--cases", "2000"]],
   ["tests/campaigns/fuzz.ts", ["--seed", "2", "--sites", "3"]],
   ["tests/campaigns/loss.ts", ["--seed", "4", "--cases", "1"]],
-  ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
   ["tests/campaigns/vectors.ts", ["--seed", "1", "--vectors", "20"]],
   ["tests/campaigns/bitflip.ts", ["--seed", "1", "--splices", "1000"]],
-  ["tests/campaigns/faults.ts", ["--seed", "1", "--points", "3"]],
   ["bench/main.ts", ["admit", "--clients", "1000"]],
 ];
 
-/** Worlds of namespaces and machines hold one lock and real deadlines; they run one file at a time. */
+/** Those that mostly wait, as the second lane of worlds does. */
+const waitingCampaigns: readonly Campaign[] = [
+  ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
+  ["tests/campaigns/faults.ts", ["--seed", "1", "--points", "3"]],
+];
+
+/** Worlds of namespaces and machines have real deadlines; they run in two lanes, one file of each at a time. */
 const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults|fuzz)\//.test(path);
-/** Worlds that compute and watch no clock: they need no lock and go beside the others. */
+/** The second lane: worlds that use a fifth of a processor while they wait. */
+const isWaiting = (path: string): boolean =>
+  /^tests\/netns\/(agent|cut-off|fence|host|one-slot|plan|policy.*|stolen|team|whole-or-nothing|world)\./.test(path);
+/** Worlds that compute and watch no clock: they go beside the others, as what needs no world does. */
 const isBeside = (path: string): boolean => /^tests\/netns\/(scripts|nft-text|policy-golden)\./.test(path);
 /** A machine without KVM takes both processors. */
 const isMachine = (path: string): boolean => path.startsWith("tests/vm/");
 
 /** Tests take the programs that `native build` has just made: tests/netns/program.ts. */
 const BUILT = { HOLDFAST_BUILT: "1" } as const;
+/** One lane holds the lock of worlds (tests/netns/lock.ts), so that nobody else's worlds come between; the others do not ask. */
+const BESIDE = { HOLDFAST_BESIDE: "1" } as const;
 
 /** Time of the wall and of the processors, the latter of a child that has ended and of all that it waited for. */
 function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigint | number } } | undefined }): string {
@@ -53,7 +64,7 @@ function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigi
   return `${((performance.now() - since) / 1000).toFixed(1)} s, ${cpu.toFixed(0)} s of a processor`;
 }
 
-async function runStep(step: Step): Promise<Count> {
+async function runStep(step: Step, more: Readonly<Record<string, string>> = {}): Promise<Count> {
   const started = performance.now();
   const [program = "", script = ""] = step.command;
   const missing = [program, script].find(
@@ -65,7 +76,7 @@ async function runStep(step: Step): Promise<Count> {
     return { passed: 0, failed: 1, skipped: 0 };
   }
   const child = Bun.spawn([...step.command], {
-    ...{ cwd: root, env: { ...process.env, ...BUILT }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+    ...{ cwd: root, env: { ...process.env, ...BUILT, ...more }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
   const code = await child.exited;
   console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name} (${times(started, child)})`);
@@ -99,27 +110,22 @@ export function judgeRun(files: readonly string[], xml: string, exitCode: number
 type Manner = {
   readonly timeoutS: number;
   readonly aside?: boolean; // what it says is shown when it is over, since another run speaks meanwhile
-  readonly gives?: boolean; // gives way to everything else on this machine
+  readonly gives?: boolean; // gives way to the worlds
+  readonly beside?: boolean; // takes no lock of worlds
 };
 
 async function runTests(name: string, files: readonly string[], manner: Manner): Promise<Count> {
-  const { timeoutS, aside = false, gives = false } = manner;
+  const { timeoutS, aside = false, gives = false, beside = gives } = manner;
   const started = performance.now();
   const report = join(root, "out", `junit-${name}.xml`);
   mkdirSync(join(root, "out"), { recursive: true });
   rmSync(report, { force: true });
   console.log(`== ${name}: ${files.length} files${aside ? ", told when it is over" : ""}`);
   const options = [`--timeout=${timeoutS * 1000}`, "--reporter=junit", `--reporter-outfile=${report}`];
-  const command = [
-    ...(gives ? ["nice", "-n", "10"] : []),
-    bun,
-    "test",
-    ...options,
-    ...files.map((file) => `./${file}`),
-  ];
+  const command = [...(gives ? ["nice", "-n", "5"] : []), bun, "test", ...options, ...files.map((file) => `./${file}`)];
   // Into a file: whatever a test leaves running may hold a pipe open for ever.
   const said = join(root, "out", `said-${name}.txt`);
-  const env = { ...process.env, ...BUILT, ...(gives ? { HOLDFAST_BESIDE: "1" } : {}) };
+  const env = { ...process.env, ...BUILT, ...(beside ? BESIDE : {}) };
   const child = Bun.spawn(aside ? ["sh", "-c", 'exec >"$0" "$@" 2>&1', said, ...command] : command, {
     ...{ cwd: root, env, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
@@ -131,7 +137,15 @@ async function runTests(name: string, files: readonly string[], manner: Manner):
   return count;
 }
 
-/** Runs every file of bun:test. Two processors: what mostly waits for deadlines, and beside it, giving way, what computes. */
+const campaignStep = ([script, args]: Campaign): Step => ({
+  name: `campaign ${script} ${args.join(" ")}`,
+  command: [bun, script, ...args],
+});
+
+/**
+ * Runs every file of bun:test, in four lanes over two processors: two of worlds, which mostly wait for deadlines, and
+ * two that give way to them. Machines come when the worlds are done.
+ */
 async function runFiles(): Promise<readonly Count[]> {
   const counts: Count[] = [];
   const files = [...new Glob("tests/**/*.test.ts").scanSync({ cwd: root })].sort();
@@ -139,9 +153,17 @@ async function runFiles(): Promise<readonly Count[]> {
     const name = file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-");
     counts.push(await runTests(name, [file], manner));
   };
-  const waits = async (): Promise<void> => {
-    for (const file of files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path)))
-      await one(file, { timeoutS: 900, aside: true });
+  const worlds = files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path));
+  const busy = async (): Promise<void> => {
+    for (const file of worlds.filter((path) => !isWaiting(path))) await one(file, { timeoutS: 900, aside: true });
+  };
+  const waiting = async (): Promise<void> => {
+    for (const file of worlds.filter(isWaiting)) await one(file, { timeoutS: 900, aside: true, beside: true });
+    for (const campaign of waitingCampaigns) counts.push(await runStep(campaignStep(campaign), BESIDE));
+  };
+  const machines = async (): Promise<void> => {
+    await Promise.all([busy(), waiting()]);
+    for (const file of files.filter(isMachine)) await one(file, { timeoutS: 900, aside: true });
   };
   const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
   const plain = files.filter((file) => !isWorld(file));
@@ -154,8 +176,7 @@ async function runFiles(): Promise<readonly Count[]> {
     counts.push(await runTests("tests", rest, { ...manner, timeoutS: 120 }));
     for (const file of files.filter(isBeside)) await one(file, { ...manner, timeoutS: 900 });
   };
-  await Promise.all([waits(), programs(), computes()]);
-  for (const file of files.filter(isMachine)) await one(file, { timeoutS: 900 });
+  await Promise.all([machines(), programs(), computes()]);
   return counts;
 }
 
@@ -163,9 +184,7 @@ async function main(): Promise<number> {
   const counts: Count[] = [];
   for (const step of before) counts.push(await runStep(step));
   counts.push(...(await runFiles()));
-  for (const [script, args] of campaigns) {
-    counts.push(await runStep({ name: `campaign ${script} ${args.join(" ")}`, command: [bun, script, ...args] }));
-  }
+  for (const campaign of campaigns) counts.push(await runStep(campaignStep(campaign)));
   const sum = (key: keyof Count): number => counts.reduce((total, count) => total + count[key], 0);
   const [passed, failed, skipped] = [sum("passed"), sum("failed"), sum("skipped")];
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
