@@ -46,6 +46,17 @@ test("a case alone draws what it drew among the others", async () => {
   expect([...alone]).toEqual([[17, all.get(17)!]]);
 });
 
+test("a run in parts draws what the whole run draws", async () => {
+  const [all, parts] = [new Map<number, number>(), new Map<number, number>()];
+  await runCampaign(drawing(all), ["--seed", "5"]);
+  for (const from of ["0", "12"])
+    expect(
+      await runCampaign(drawing(parts), ["--seed", "5", "--from", from, "--draws", from === "0" ? "12" : "8"]),
+    ).toBe(0);
+  expect([...parts]).toEqual([...all]);
+  expect(linesOf(out).slice(1)).toEqual(["draw: draws=12 even=12 odd=0", "draw: draws=8 even=8 odd=0"]);
+});
+
 test("other seeds and names draw other numbers; without a seed one is made up and printed", async () => {
   const draw = (name: string, seed: number): number => randomOf(name, seed, 0)(1 << 30);
   expect(draw("a", 1)).toBe(draw("a", 1));
@@ -87,6 +98,8 @@ test("options that make no sense are told, not guessed", async () => {
     expect(readOptions(campaign, args)).toBeString();
     expect(await runCampaign(campaign, args)).toBe(2);
   }
-  expect(readOptions(campaign, ["--draws", "7", "--seed", "1", "--only", "2"])).toEqual({ seed: 1, cases: 7, only: 2 });
+  expect(readOptions(campaign, ["--draws", "7", "--seed", "1", "--only", "2"])).toEqual({
+    ...{ seed: 1, from: 0, cases: 7, only: 2 },
+  });
   expect(linesOf(out)).toEqual([]);
 });

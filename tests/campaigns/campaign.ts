@@ -1,6 +1,7 @@
 /**
  * The frame of every campaign: options, seeds, progress, replay line, last line. Case k's randomness is
- * SHA-256(name, seed, k) and nothing else, so any case can be run alone: `npm run NAME -- --seed N --only k`.
+ * SHA-256(name, seed, k) and nothing else, so any case can be run alone: `npm run NAME -- --seed N --only k`, and a
+ * long run in parts: `--from 300` goes on where 300 cases ended.
  */
 import { sha256 } from "../../schemas/digest.ts";
 
@@ -33,7 +34,12 @@ export class Miss extends Error {
   }
 }
 
-type Options = { readonly seed: number; readonly cases: number; readonly only: number | undefined };
+type Options = {
+  readonly seed: number;
+  readonly from: number; // index of the first case
+  readonly cases: number;
+  readonly only: number | undefined;
+};
 
 const FAILURES_SHOWN = 10;
 
@@ -54,9 +60,9 @@ export function randomOf(name: string, seed: number, index: number): Random {
   };
 }
 
-/** `--seed N --<size> M --only k`; a text that says what is wrong otherwise. */
+/** `--seed N --<size> M --from f --only k`; a text that says what is wrong otherwise. */
 export function readOptions(campaign: Pick<Campaign, "size" | "cases">, args: readonly string[]): Options | string {
-  const names = ["--seed", "--only", "--cases", `--${campaign.size}`];
+  const names = ["--seed", "--from", "--only", "--cases", `--${campaign.size}`];
   const given = new Map<string, number>();
   for (let i = 0; i < args.length; i += 2) {
     const [name = "", text = ""] = [args[i], args[i + 1]];
@@ -67,7 +73,7 @@ export function readOptions(campaign: Pick<Campaign, "size" | "cases">, args: re
   const cases = given.get("--cases") ?? campaign.cases;
   if (cases < 1) return `--${campaign.size} must be at least 1`;
   const random = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
-  return { seed: given.get("--seed") ?? random, cases, only: given.get("--only") };
+  return { seed: given.get("--seed") ?? random, from: given.get("--from") ?? 0, cases, only: given.get("--only") };
 }
 
 /** Progress on stderr, at most one line in a second. */
@@ -89,8 +95,8 @@ const told = (error: unknown): string => (error instanceof Error ? (error.stack 
 
 /** Runs the cases; returns the number of misses and the sums. */
 async function runCases(campaign: Campaign, options: Options): Promise<{ misses: number; sums: Counts; ran: number }> {
-  const { seed, cases, only } = options;
-  const [first, last] = only === undefined ? [0, cases] : [only, only + 1];
+  const { seed, from, cases, only } = options;
+  const [first, last] = only === undefined ? [from, from + cases] : [only, only + 1];
   const report = progress(campaign.name, last - first);
   const sums: Record<string, number> = {};
   let misses = 0;

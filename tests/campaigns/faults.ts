@@ -1,5 +1,5 @@
 /**
- * `npm run faults -- --seed N --points M [--only k]`: a router dies at every point at which something becomes durable
+ * `npm run faults -- --seed N --points M [--from f | --only k]`: a router dies at every point at which something becomes durable
  * or the kernel changes, and is started again; its disk refuses each step that it can refuse; its tools lie, hang and
  * are missing. Afterwards it must run exactly the generation that was decided, say so in one receipt, and take the next
  * push. Every point of every path comes before any of them comes again; without --points all of them come.
@@ -57,10 +57,14 @@ const brokenTools = (): readonly Case[] =>
     FAULTS.flatMap((fault) => MOMENTS.map((moment) => broken(tool, fault, moment))),
   );
 
-/** First passings before the others, otherwise shuffled by the seed. */
+/**
+ * First passings before the others, otherwise shuffled by the seed and each case's own name: a path that was walked
+ * with one passing more or less, as a timer has it, leaves the others where they were, for --only and --from.
+ */
 function inOrder(seed: number): readonly Case[] {
-  const random = randomOf(NAME, seed, -1);
-  const drawn = [...deaths(), ...diskErrors(), ...brokenTools()].map((one) => ({ one, at: random(2 ** 32) }));
+  const drawn = [...deaths(), ...diskErrors(), ...brokenTools()].map((one) => {
+    return { one, at: randomOf(`${NAME} ${one.what}`, seed, -1)(2 ** 32) };
+  });
   return drawn.sort((a, b) => Number(a.one.again) - Number(b.one.again) || a.at - b.at).map(({ one }) => one);
 }
 
