@@ -89,7 +89,11 @@ export async function proveHere(agent: Agent, admitted: Admitted): Promise<Resul
     ...{ intent: intent.value, inventory: inventory.value, keys: keys.message },
     ...{ root: view.root.message, roster: view.roster.message, router: agent.standing.routerName() },
   };
-  const proven = asSigned(prove(subject), message.desired_digest);
+  const digests = [message.intent_digest, message.inventory_digest, keys.digest, view.root.digest, view.roster.digest];
+  const proven = asSigned(
+    agent.proofs.of(digests, subject.router, () => prove(subject)),
+    message.desired_digest,
+  );
   if (!proven.ok) return proven;
   const secrets = await keysAtHand(agent, message, proven.value.desired);
   return secrets.ok ? done({ ...admitted, proven: proven.value, secrets: secrets.value }) : secrets;

@@ -8,6 +8,7 @@ import { createJournal, type Journal } from "./journal.ts";
 import { createOutside, type OutsideOf } from "./outside.ts";
 import type { Parts } from "./ports.ts";
 import { createProbation, type ProbationWatch } from "./probation.ts";
+import { createProofs, type Proofs } from "./proofs.ts";
 import { createReassert, type Reassert } from "./reassert.ts";
 import { createRunner, type Performer, type Runner } from "./runner.ts";
 import { createStanding, type Standing } from "./standing.ts";
@@ -20,6 +21,7 @@ export type Agent = Parts & {
   readonly runner: Runner;
   readonly challenges: Challenges;
   readonly beacons: Beacons;
+  readonly proofs: Proofs;
   readonly drift: DriftOf;
   readonly outside: OutsideOf;
   readonly reassert: Reassert;
@@ -83,6 +85,7 @@ export function createAgent(parts: Parts, hooks: Hooks): Agent {
     ),
     challenges: createChallenges(parts.host.clock, parts.host.random),
     beacons: createBeacons(parts, standing),
+    proofs: createProofs(),
     drift: createDrift(parts),
     outside: createOutside(parts),
     reassert: createReassert({ ...parts, standing }),
