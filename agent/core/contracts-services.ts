@@ -55,10 +55,7 @@ const DHCP: Readonly<Record<Family, readonly (readonly [sport: number, dport: nu
     [68, 67],
     [67, 68],
   ],
-  // The rule for DHCP of the generation names no family.
   6: [
-    [68, 67],
-    [67, 68],
     [546, 547],
     [547, 546],
   ],

@@ -220,6 +220,22 @@ test("networks whose key the router must have", () => {
   expect(networksOf(intent, "r2")).toEqual([]);
 });
 
+describe("dhcp", () => {
+  test("answers to the router's own questions come in only where it asks, and in their family", () => {
+    const intent = smallIntent();
+    const [router] = intent.routers;
+    const mixed = smallIntent({
+      routers: [{ ...router!, uplinks: [...router!.uplinks!, { interface: "ppp0", dynamic: true }] }],
+      zones: intent.zones!.map((zone) => (zone.id === "wan" ? { ...zone, interfaces: ["wan0", "ppp0"] } : zone)),
+    });
+    const rules = desiredOf(mixed, clients(1)).nft.chains.find((one) => one.name === "z_i_wan")!.rules;
+    expect(rules.filter((rule) => rule.includes("sport"))).toEqual([
+      'iifname "ppp0" meta nfproto ipv4 udp sport 67 udp dport 68 goto c_stamp',
+      'iifname "ppp0" ip6 saddr fe80::/10 udp sport 547 udp dport 546 goto c_stamp',
+    ]);
+  });
+});
+
 describe("peers", () => {
   const states = desiredOf(smallIntent(), {
     version: 1,

@@ -8,7 +8,7 @@ import type { Family } from "../../../schemas/ip.ts";
 import { boxText, pingRanges, rangeText, serviceBoxes } from "./boxes.ts";
 import { chainOf, countedDrop, setOf } from "./objects.ts";
 import { FAMILIES, type Node, type Scope } from "./scope.ts";
-import { nfproto, STAMP, toNode, type Way, words } from "./words.ts";
+import { nameSet, nfproto, STAMP, toNode, type Way, words } from "./words.ts";
 
 /** Policies whose target is the router itself. */
 const TO_ROUTER = "router";
@@ -156,23 +156,31 @@ export function profileChain(way: Way, profile: string): string {
 /** Whether the router answers echo requests of a node: the house and its clients, neither the world nor experiments. */
 const mayPing = (node: Node): boolean => node.kind !== "uplink" && !node.experimental;
 
+/** Interfaces of a node that get their address from outside, as a match; undefined when it has none. */
+function leased(scope: Scope, way: Way, node: Node): string | undefined {
+  const names = scope.router.uplinks.filter((uplink) => uplink.dynamic).map((uplink) => uplink.interface);
+  const own = node.kind === "uplink" ? node.interfaces.filter((name) => names.includes(name)) : [];
+  if (own.length === 0) return undefined;
+  return own.length === node.interfaces.length ? "" : `${words[way].iif} ${nameSet(own)} `;
+}
+
 function routerRules(scope: Scope, way: Way, node: Node): readonly string[] {
   const { sourcePort, targetPort, echo, source } = words[way];
-  const dynamic = scope.router.uplinks.some((uplink) => uplink.dynamic && node.interfaces.includes(uplink.interface));
+  const dynamic = leased(scope, way, node);
   return [
     ...(node.dhcp
       ? [
-          `udp ${sourcePort} 68 udp ${targetPort} 67 ${STAMP}`,
+          `${nfproto(4)} udp ${sourcePort} 68 udp ${targetPort} 67 ${STAMP}`,
           `${source(6)} fe80::/10 udp ${sourcePort} 546 udp ${targetPort} 547 ${STAMP}`,
         ]
       : []),
     // Answers to a broadcast or multicast question belong to no flow that conntrack knows.
-    ...(dynamic && node.kind === "uplink"
-      ? [
-          `udp ${sourcePort} 67 udp ${targetPort} 68 ${STAMP}`,
-          `${source(6)} fe80::/10 udp ${sourcePort} 547 udp ${targetPort} 546 ${STAMP}`,
-        ]
-      : []),
+    ...(dynamic === undefined
+      ? []
+      : [
+          `${dynamic}${nfproto(4)} udp ${sourcePort} 67 udp ${targetPort} 68 ${STAMP}`,
+          `${dynamic}${source(6)} fe80::/10 udp ${sourcePort} 547 udp ${targetPort} 546 ${STAMP}`,
+        ]),
     ...(mayPing(node) ? FAMILIES.map((family) => `${echo(family)} ${STAMP}`) : []),
     ...dnsRules(way, node),
     ...policiesOf(scope)
