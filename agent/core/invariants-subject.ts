@@ -3,10 +3,11 @@ import type { Desired, WgLink } from "../../schemas/desired.ts";
 import type { Intent } from "../../schemas/intent.ts";
 import type { Inventory } from "../../schemas/inventory.ts";
 import { type Ip, networkOf, type Prefix, parseCidr, parseIp, parsePrefix } from "../../schemas/ip.ts";
-import { type Problem, problem } from "../../schemas/problem.ts";
+import { type Problem, problem, type Result } from "../../schemas/problem.ts";
 import type { KeyReport, Root, Roster } from "../../schemas/trust.ts";
 import type { CompileInput } from "./compile.ts";
 import { hostIn, type Packet } from "./invariants-packet.ts";
+import type { Model } from "./verifier/model.ts";
 
 /** Canonical documents and the generation that they compiled to. */
 export type Subject = CompileInput & {
@@ -16,6 +17,8 @@ export type Subject = CompileInput & {
   readonly roster: Roster;
   readonly keys: KeyReport;
   readonly desired: Desired;
+  /** The verifier's view of the generation, when it was opened already; nothing else may be in it. */
+  readonly opened?: Result<Model>;
 };
 
 export type Invariant = {

@@ -3,6 +3,7 @@
  * before anything touches the kernel. None can be switched off. They read the compiled text, not the compiler.
  */
 import type { Problem } from "../../schemas/problem.ts";
+import { equivalence } from "./equivalence.ts";
 import { flowInvariants } from "./invariants-flows.ts";
 import { laneInvariants } from "./invariants-lanes.ts";
 import { peerInvariants } from "./invariants-peers.ts";
@@ -18,6 +19,7 @@ export const invariants: readonly Invariant[] = [
   ...peerInvariants,
   ...flowInvariants,
   ...ruleInvariants,
+  equivalence,
 ];
 
 /** Every violation, in the order of the list; code invariant.violated, path = the id, and the object in the detail. */

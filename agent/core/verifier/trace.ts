@@ -129,11 +129,17 @@ export function walkOf(pipeline: Pipeline, way: Region["way"], mode: RouteMode, 
   };
 }
 
-/** The last step of a packet in one hook; its policy when no rule says anything. */
-export function endOf(pipeline: Pipeline, hook: Hook, point: Point): Step {
+/** The steps of a packet in one hook. */
+export function stepsIn(pipeline: Pipeline, hook: Hook, point: Point): readonly Step[] {
   const walker = new Walker(pipeline, point);
   for (const which of ["before", "nat", "after"] as const) if (walker.bases(hook, which) !== "accept") break;
-  return walker.steps.at(-1) ?? { hook, chain: "", rule: -1, text: "no chain", element: "", verdict: "accept" };
+  return walker.steps;
+}
+
+/** The last step of a packet in one hook; its policy when no rule says anything. */
+export function endOf(pipeline: Pipeline, hook: Hook, point: Point): Step {
+  const last = stepsIn(pipeline, hook, point).at(-1);
+  return last ?? { hook, chain: "", rule: -1, text: "no chain", element: "", verdict: "accept" };
 }
 
 /** The drop, or the rule that admitted: in the last filter chain of input, forward or output, before any chain that accepts all. */
