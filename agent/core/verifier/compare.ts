@@ -44,9 +44,11 @@ export function sameVerdicts(desired: Desired, a: NftTable, b: NftTable): Result
     const facts = factsOf(desired, family, [...new Set(named)]);
     const edges = family === 4 ? [] : [...tables.flatMap((table) => [...tableEdges(table)]), ...edgesOf(facts)];
     for (const half of HALVES) {
-      const regions = new Regions(new Arena(), new Space(family, half, interfaces, edges));
+      const [arena, space] = [new Arena(), new Space(family, half, interfaces, edges)];
       const [one, other] = tables.map((table) => {
         const places = new Places();
+        // Their own regions: sets of one name need not hold the same.
+        const regions = new Regions(arena, space);
         return new Pipeline(regions, new Chains(regions, table, facts, places), facts, places);
       }) as [Pipeline, Pipeline];
       for (const hook of HOOKS) {

@@ -32,6 +32,16 @@ describe("sameVerdicts", () => {
     });
   });
 
+  test("sets of one name are two sets", () => {
+    const holding = (...ports: readonly string[]): Rules => ({
+      sets: [set("s_a", "inet_service", ports)],
+      forward: ["tcp dport @s_a accept"],
+    });
+    expect(difference(holding("80", "81"), holding("81", "80"))).toBeNull();
+    expect(difference(holding("80", "81"), holding("80"))).toMatchObject({ packet: { dport: 81 } });
+    expect(difference(holding("80"), holding("80", "81"))).toMatchObject({ packet: { dport: 81 } });
+  });
+
   test("marks, notrack and translation count as well", () => {
     const stamp = (bit: string) => ({ forward: [`ct mark set (ct mark & 0x00007fff) | $HF_EPOCH${bit}`, "accept"] });
     expect(difference(stamp(""), stamp(" | 0x00008000"))?.hook).toBe("forward");
