@@ -7,9 +7,10 @@ import type { Desired } from "../../schemas/desired.ts";
 import { type Intent, interfaceOf } from "../../schemas/intent.ts";
 import type { Client, Inventory } from "../../schemas/inventory.ts";
 import { type Family, networkOf, parseCidr } from "../../schemas/ip.ts";
-import type { Problem } from "../../schemas/problem.ts";
+import type { Problem, Result } from "../../schemas/problem.ts";
 import type { Root } from "../../schemas/trust.ts";
 import { both, everyAddress, minus, ofPrefix, ofTexts, type Ranges, union } from "./contracts-ranges.ts";
+import type { Model } from "./verifier/model.ts";
 
 /** What contracts are decided over: documents that passed their laws, and the generation that they compiled to. */
 export type ContractSubject = {
@@ -18,6 +19,7 @@ export type ContractSubject = {
   readonly root: Pick<Root, "network_id">;
   readonly router: string;
   readonly desired: Desired;
+  readonly opened?: Result<Model>; // the generation, when somebody has opened it already
 };
 
 /** Addresses behind some interfaces. */

@@ -147,7 +147,7 @@ export function proveContracts(subject: ContractSubject): {
   const { contracts } = subject.intent;
   // Reading a large ruleset takes time that a site without contracts does not owe.
   if (contracts.length === 0) return { proofs: [], problems: [] };
-  const model = openModel(subject.desired);
+  const model = subject.opened ?? openModel(subject.desired);
   if (!model.ok) {
     const why = model.problems.map((one) => `${one.path}: ${one.detail}`).join("; ");
     const problems = contracts.map((contract, c) => undecidedProblem(contract, c, why));

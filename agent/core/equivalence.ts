@@ -8,9 +8,8 @@ import { type Differing, differenceText } from "./equivalence-text.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import { groundOf } from "./spec/ground.ts";
 import { type Hook, wantedOf } from "./spec/hooks.ts";
-import { arrivingLane } from "./spec/lanes.ts";
 import { Sheet } from "./spec/lines.ts";
-import { spoofed, strangers } from "./spec/sources.ts";
+import { spoofed } from "./spec/sources.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { openModel, withRoom } from "./verifier/model.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
@@ -31,24 +30,10 @@ function bare({ regions: { arena } }: Pipeline, node: Node): Node {
   return arena.map(node, (id) => arena.leaf({ ...arena.leafOf(id)!, rule: -1 }));
 }
 
-/**
- * Packets that can be in a hook at all. Those before are decided by prerouting, which is compared for every source;
- * and a tunnel hands nothing to an address that no peer has.
- */
-function present(sheet: Sheet, hook: Hook): Node {
-  const { yes } = sheet.arena;
-  const honest = sheet.any(sheet.not(strangers(sheet, "iif", "saddr")), arrivingLane(sheet));
-  const heard = sheet.not(strangers(sheet, "oif", "daddr"));
-  if (hook === "input") return honest;
-  if (hook === "forward") return sheet.all(honest, heard);
-  return hook === "output" ? heard : yes;
-}
-
 /** Where the two differ, by what that means: let through, held back, or otherwise changed. */
-function kinds(sheet: Sheet, hook: Hook, is: Node, wanted: Node): readonly Node[] {
+function kinds(sheet: Sheet, is: Node, wanted: Node): readonly Node[] {
   const { arena } = sheet;
-  const possible = sheet.all(tracking(sheet.pipeline), arena.differ(is, wanted));
-  const apart = possible === arena.next ? possible : sheet.all(present(sheet, hook), possible);
+  const apart = sheet.all(tracking(sheet.pipeline), arena.differ(is, wanted));
   if (apart === arena.next) return [];
   const dropped = (node: Node): Node =>
     arena.map(node, (id) => (arena.leafOf(id)!.kind === "drop" ? arena.yes : arena.next));
@@ -71,7 +56,7 @@ function differencesIn(sheet: Sheet, hook: Hook): readonly Differing[] {
   const { arena, pipeline, ground } = sheet;
   const [is, wanted] = [bare(pipeline, pipeline.hook(hook)), wantedOf(sheet, hook)];
   if (is === wanted) return [];
-  const found = kinds(sheet, hook, is, wanted).filter((part) => part !== arena.next);
+  const found = kinds(sheet, is, wanted).filter((part) => part !== arena.next);
   if (found.length === 0) return [];
   // Only now it matters which line says so.
   const named = new Sheet(ground, pipeline, true);

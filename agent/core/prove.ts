@@ -13,6 +13,7 @@ import { done, problem, type Result, refuse } from "../../schemas/problem.ts";
 import { type CompileInput, compile } from "./compile.ts";
 import { type ContractProof, proveContracts } from "./contracts.ts";
 import { checkInvariants } from "./invariants.ts";
+import { openModel } from "./verifier/model.ts";
 
 export type Proven = {
   readonly intent: Intent; // canonical
@@ -43,9 +44,11 @@ export function prove(input: CompileInput): Result<Proven> {
   const compiled = compile({ ...input, intent, inventory });
   if (!compiled.ok) return compiled;
   const desired = compiled.value;
-  const violated = checkInvariants({ ...input, intent, inventory, desired });
+  // Read once: the ruleset of a large site takes a while.
+  const opened = openModel(desired);
+  const violated = checkInvariants({ ...input, intent, inventory, desired, opened });
   if (violated.length > 0) return { ok: false, problems: violated };
-  const { proofs, problems } = proveContracts({ ...input, desired });
+  const { proofs, problems } = proveContracts({ ...input, desired, opened });
   if (problems.length > 0) return { ok: false, problems };
   return done({ intent, inventory, desired, digest: desiredDigest(desired), contracts: proofs });
 }

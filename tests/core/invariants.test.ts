@@ -1,12 +1,13 @@
 /** Each invariant: it holds on both examples, and each way to break what it guards is found and named. */
 import { describe, expect, test } from "bun:test";
 import { checkInvariants, invariants } from "../../agent/core/invariants.ts";
+import { equivalenceBreaks } from "./invariant-breaks-equivalence.ts";
 import { laneBreaks } from "./invariant-breaks-lanes.ts";
 import { peerBreaks } from "./invariant-breaks-peers.ts";
 import { ruleBreaks } from "./invariant-breaks-rules.ts";
 import { branch, homelab, rules, unwall } from "./invariant-subjects.ts";
 
-const breaks = { ...laneBreaks, ...peerBreaks, ...ruleBreaks };
+const breaks = { ...laneBreaks, ...peerBreaks, ...ruleBreaks, ...equivalenceBreaks };
 
 describe("catalogue", () => {
   test("both examples keep every invariant", () => {

@@ -52,6 +52,7 @@ export type Ground = {
   readonly intent: Intent;
   readonly router: Router;
   readonly places: readonly Place[];
+  readonly guests: readonly Guest[]; // of all places
   readonly rescue: { readonly device: string; readonly operators: readonly bigint[] };
   /** Lanes: every port of UDP, which of them are the rescue lane's and the networks', and where the API is asked for. */
   readonly lanes: {
@@ -172,6 +173,7 @@ export function groundOf(documents: Documents): Ground | undefined {
     intent,
     router,
     places,
+    guests: places.flatMap((place) => place.guests),
     rescue: {
       device: desired.links.find((link) => link.network === RESCUE_NETWORK)?.name ?? "",
       operators: active.map((operator) => operatorHost(root.network_id, operator.lane_key)),

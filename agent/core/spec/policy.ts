@@ -60,12 +60,11 @@ const policiesFrom = (sheet: Sheet, place: Place): readonly Policy[] =>
 /** Guests of this family by their addresses, each with more columns beside it. */
 function guestRegion(
   sheet: Sheet,
-  guests: readonly Guest[],
   fields: readonly Field[],
   rowsFor: (guest: Guest) => readonly (readonly Interval[])[],
 ): Node {
   const rows: (readonly Interval[])[] = [];
-  for (const guest of guests) {
+  for (const guest of sheet.ground.guests) {
     const own = guest.addresses[sheet.family];
     if (own.length === 0) continue;
     for (const row of rowsFor(guest)) for (const address of own) rows.push([address, ...row]);
@@ -73,10 +72,10 @@ function guestRegion(
   return sheet.regions.rows([sheet.end("source"), ...fields], rows, () => sheet.arena.yes);
 }
 
-/** Clients of a network that have a profile, as whoever began the flow. */
-function having(sheet: Sheet, place: Place, profile: string): Node {
-  return sheet.once(`${place.id} ${profile}`, () => {
-    const those = place.guests.filter((guest) => guest.profile === profile);
+/** Clients that have a profile, as whoever began the flow. */
+function having(sheet: Sheet, profile: string): Node {
+  return sheet.once(profile, () => {
+    const those = sheet.ground.guests.filter((guest) => guest.profile === profile);
     return sheet.regions.of(
       sheet.end("source"),
       those.flatMap((guest) => guest.addresses[sheet.family]),
@@ -87,7 +86,7 @@ function having(sheet: Sheet, place: Place, profile: string): Node {
 /** Name servers of a network, for its clients whose profile has them. */
 function dnsLine(sheet: Sheet, place: Place): Line {
   const served = [...sheet.ground.profiles.values()].filter(({ dns }) => wanted(dns, sheet.family));
-  const who = sheet.any(...served.map(({ id }) => having(sheet, place, id)));
+  const who = sheet.any(...served.map(({ id }) => having(sheet, id)));
   const where = sheet.all(
     sheet.addresses(sheet.end("target"), place.dns),
     sheet.values("proto", TCP, UDP),
@@ -109,34 +108,42 @@ function profileRegion(sheet: Sheet, { reach, services, internet }: Profile): No
   );
 }
 
-/** Clients: never to a tunnel; name servers, services of their own, and what their profile says. */
+/** What clients do with services of their own. */
+function ownRegion(sheet: Sheet): Node {
+  return sheet.once("own services", () => {
+    const known = new Map<string, Rows>();
+    const rowsFor = ({ services }: Guest): Rows => {
+      const key = services.join(" ");
+      const rows = known.get(key) ?? rowsOf(sheet, services);
+      known.set(key, rows);
+      return rows;
+    };
+    const ports = guestRegion(
+      sheet,
+      [sheet.end("target"), "proto", sheet.end("dport")],
+      (guest) => rowsFor(guest).ports,
+    );
+    const pings = guestRegion(sheet, [sheet.end("target")], (guest) => rowsFor(guest).pings);
+    return sheet.any(ports, sheet.all(sheet.echo, pings));
+  });
+}
+
+/**
+ * Clients: never to a tunnel; name servers, services of their own, and what their profile says. A client is its
+ * address here: that nobody else wears it has been seen to before, by WireGuard and by the lines about sources.
+ */
 function guestLines(sheet: Sheet, place: Place): readonly Line[] {
   if (place.kind !== "network") return [];
   const tunnels = [...sheet.interfaces(({ kind }) => kind === "network"), sheet.ground.rescue.device];
-  const known = new Map<string, Rows>();
-  const rowsFor = ({ services }: Guest): Rows => {
-    const key = services.join(" ");
-    const rows = known.get(key) ?? rowsOf(sheet, services);
-    known.set(key, rows);
-    return rows;
-  };
-  const own = place.guests.filter((guest) => guest.services.length > 0);
-  const ports = guestRegion(
-    sheet,
-    own,
-    [sheet.end("target"), "proto", sheet.end("dport")],
-    (guest) => rowsFor(guest).ports,
-  );
-  const pings = guestRegion(sheet, own, [sheet.end("target")], (guest) => rowsFor(guest).pings);
   const profiles = [...sheet.ground.profiles.values()].flatMap((profile): readonly Line[] => {
-    const who = having(sheet, place, profile.id);
+    const who = having(sheet, profile.id);
     if (who === sheet.arena.next) return [];
     return [sheet.within(who, [sheet.allow(profileRegion(sheet, profile), `profile ${profile.id}`)])];
   });
   return [
     sheet.drop(sheet.device(sheet.end("to"), tunnels), "clients never reach clients"),
     dnsLine(sheet, place),
-    sheet.allow(sheet.any(ports, sheet.all(sheet.echo, pings)), "services of the client itself"),
+    sheet.allow(ownRegion(sheet), "services of the client itself"),
     ...profiles,
   ];
 }

@@ -8,25 +8,26 @@ import type { Line, Sheet } from "./lines.ts";
 const UPLINK_BITS = 0x1fff;
 const LAST_LOW = 0x7fff;
 
-/** Addresses of a place's clients, or of the operators on the rescue lane. */
-function peersOf(sheet: Sheet, field: "saddr" | "daddr", place: Place | null): Node {
-  if (place !== null)
+/** Packets whose source is a client's of the place; without a place, an operator's on the rescue lane. */
+function peersOf(sheet: Sheet, place: Place | null): Node {
+  if (place !== null) {
     return sheet.regions.of(
-      field,
+      "saddr",
       place.guests.flatMap((guest) => guest.addresses[sheet.family]),
     );
-  return sheet.family === 6 ? sheet.values(field, ...sheet.ground.rescue.operators) : sheet.arena.next;
+  }
+  return sheet.family === 6 ? sheet.values("saddr", ...sheet.ground.rescue.operators) : sheet.arena.next;
 }
 
-/** Packets of an interface that has peers, whose address at that end is not a peer's. */
-export function strangers(sheet: Sheet, device: "iif" | "oif", field: "saddr" | "daddr"): Node {
+/** Packets of a tunnel whose source is nobody's there. */
+function strangers(sheet: Sheet): Node {
   const { places, rescue } = sheet.ground;
   const tunnels = [
     ...places.filter((place) => place.kind === "network").map((place) => [place.interfaces, place] as const),
     [[rescue.device], null] as const,
   ];
   return sheet.any(
-    ...tunnels.map(([names, place]) => sheet.all(sheet.device(device, names), sheet.not(peersOf(sheet, field, place)))),
+    ...tunnels.map(([names, place]) => sheet.all(sheet.device("iif", names), sheet.not(peersOf(sheet, place)))),
   );
 }
 
@@ -49,7 +50,7 @@ export function spoofed(sheet: Sheet): readonly Line[] {
     return sheet.all(sheet.device("iif", place.interfaces), sheet.not(known));
   });
   return [
-    sheet.drop(strangers(sheet, "iif", "saddr"), "nobody on that network has the source"),
+    sheet.drop(strangers(sheet), "nobody on that network has the source"),
     sheet.drop(sheet.any(...walls), "the source is not of that zone"),
     sheet.drop(
       sheet.all(unfenced, sheet.regions.of("saddr", inside.map(intervalOfPrefix))),
