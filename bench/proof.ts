@@ -1,17 +1,23 @@
 /**
- * `npm run bench -- proof [--clients 10000]`: from the ruleset's texts to 100 decided contracts over all packets of
- * both families, beside `nft -c` of the same ruleset in the same run. Without a number it measures 1,000, 10,000 and
- * 50,000 clients and fits how time grows. Each size is measured in a process that only reads the generation.
+ * `npm run bench -- proof [--clients 10000]`: from the ruleset's texts to every invariant, compiled = intent among
+ * them, and 100 contracts, decided over all packets of both families, beside `nft -c` of the same ruleset in the same
+ * run. Without a number it measures 1,000, 10,000 and 50,000 clients and fits how time grows. Each size is measured in
+ * a process that reads the generation and has the documents, as a router does.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { compile } from "../agent/core/compile.ts";
+import { equivalence } from "../agent/core/equivalence.ts";
+import { invariants, type Subject } from "../agent/core/invariants.ts";
 import { markerOf, rulesetText } from "../agent/core/nft-text.ts";
 import { ask, openModel } from "../agent/core/verifier/model.ts";
 import type { Question } from "../agent/core/verifier/question.ts";
 import type { Desired } from "../schemas/desired.ts";
+import { canonicalIntent } from "../schemas/intent.ts";
+import { canonicalInventory } from "../schemas/inventory.ts";
 import { limits } from "../schemas/limits.ts";
-import { clientOf, desiredOf, smallIntent } from "../tests/core/compile-sites.ts";
+import { clientOf, inputOf, smallIntent } from "../tests/core/compile-sites.ts";
 
 const SIZES = [1000, 10_000, 50_000];
 const ROUNDS = 3;
@@ -27,7 +33,7 @@ const service = (i: number) => ({
 });
 
 /** A LAN, an uplink and a VPN of many clients. */
-function site(count: number): Desired {
+function site(count: number): Omit<Subject, "desired"> {
   const web = { id: "web", addresses: ["10.1.0.5"], ports: [{ protocol: "tcp" as const, from: 443 }] };
   const intent = smallIntent({ services: [web, ...Array.from({ length: SERVICES }, (_, i) => service(i))] });
   const profileOf = (n: number) => (n % 3 === 0 ? "none" : n % 3 === 1 ? "split" : "full");
@@ -35,7 +41,8 @@ function site(count: number): Desired {
     const client = clientOf(n + 2, n % GRANT_EVERY === 0 ? { services: [`service-${n % SERVICES}`] } : {});
     return { ...client, grants: client.grants!.map((grant) => ({ ...grant, profile: profileOf(n) })) };
   });
-  return desiredOf(intent, { version: 1, clients });
+  const input = inputOf(intent, { version: 1, clients });
+  return { ...input, intent: canonicalIntent(input.intent), inventory: canonicalInventory(input.inventory) };
 }
 
 /** Questions as contracts ask them: a client and a port, a zone and a zone, the outside and the router. */
@@ -63,18 +70,37 @@ function contracts(desired: Desired): readonly Question[] {
   });
 }
 
-/** Reads the texts and decides all contracts. Returns how many of each verdict there were. */
-function prove(desired: Desired): ReadonlyMap<string, number> {
-  const model = openModel(desired);
-  if (!model.ok) throw new Error(JSON.stringify(model.problems.slice(0, 5)));
+type Proof = {
+  readonly verdicts: ReadonlyMap<string, number>;
+  readonly opened: number; // ms, of the ruleset's texts
+  readonly others: number; // of every invariant but the next
+  readonly equivalence: number;
+  readonly contracts: number;
+};
+
+/** Reads the texts, checks all invariants and decides all contracts. Returns how many of each verdict there were. */
+function prove(subject: Subject): Proof {
+  const times = [performance.now()];
+  const opened = openModel(subject.desired);
+  if (!opened.ok) throw new Error(JSON.stringify(opened.problems.slice(0, 5)));
+  times.push(performance.now());
+  const violated = (list: typeof invariants): void => {
+    const found = list.flatMap((one) => one.check({ ...subject, opened }));
+    if (found.length > 0) throw new Error(JSON.stringify(found.slice(0, 5)));
+    times.push(performance.now());
+  };
+  violated(invariants.filter((one) => one !== equivalence));
+  violated([equivalence]);
   const verdicts = new Map<string, number>();
-  for (const question of contracts(desired)) {
+  for (const question of contracts(subject.desired)) {
     // Packets are only looked for where the verdict is not what the contract says.
-    const answer = ask(model.value, { ...question, witnesses: "none" });
+    const answer = ask(opened.value, { ...question, witnesses: "none" });
     if (!answer.ok) throw new Error(JSON.stringify(answer.problems));
     verdicts.set(answer.value.verdict, (verdicts.get(answer.value.verdict) ?? 0) + 1);
   }
-  return verdicts;
+  times.push(performance.now());
+  const part = (at: number): number => times[at + 1]! - times[at]!;
+  return { verdicts, opened: part(0), others: part(1), equivalence: part(2), contracts: part(3) };
 }
 
 /** The largest resident size of this process so far, in MB. */
@@ -96,38 +122,53 @@ function nftCheck(path: string): number {
   return performance.now() - started;
 }
 
-type Measured = { readonly first: number; readonly again: number; readonly check: number; readonly mb: number };
+type Measured = {
+  readonly first: number;
+  readonly again: number;
+  readonly equivalence: number;
+  readonly check: number;
+  readonly mb: number;
+};
 
 /** Measures the generation in a folder; the first proof is a cold process, as on a router. */
-function measure(folder: string): Measured {
+function measure(folder: string, count: number): Measured {
   const desired = JSON.parse(readFileSync(join(folder, "desired.json"), "utf8")) as Desired;
+  const subject = { ...site(count), desired };
   const proofs: number[] = [];
-  const checks: number[] = [];
+  const [checks, equal]: [number[], number[]] = [[], []];
   let mb = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
     const started = performance.now();
-    const verdicts = prove(desired);
+    const proven = prove(subject);
     proofs.push(performance.now() - started);
+    equal.push(proven.equivalence);
     if (round === 0) {
       mb = peakMb();
-      const text = [...verdicts].map(([name, count]) => `${count} ${name}`).join(", ");
+      const text = [...proven.verdicts].map(([name, count]) => `${count} ${name}`).join(", ");
       console.error(`${CONTRACTS} contracts: ${text}`);
     }
+    const parts = (["opened", "others", "equivalence", "contracts"] as const).map(
+      (name) => `${name} ${proven[name].toFixed(0)}`,
+    );
+    console.error(`round ${round + 1}: ${parts.join(", ")} ms`);
     checks.push(nftCheck(join(folder, "ruleset.nft")));
   }
-  return { first: proofs[0]!, again: median(proofs), check: median(checks), mb };
+  const [first, again, check] = [proofs[0]!, median(proofs), median(checks)];
+  return { first, again, equivalence: median(equal), check, mb };
 }
 
 async function measureSize(count: number): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-proof-"));
   try {
-    const desired = site(count);
+    const compiled = compile(site(count));
+    if (!compiled.ok) throw new Error(JSON.stringify(compiled.problems));
+    const desired = compiled.value;
     writeFileSync(join(folder, "desired.json"), JSON.stringify(desired));
     writeFileSync(
       join(folder, "ruleset.nft"),
       rulesetText(desired.nft, markerOf("0".repeat(64))).replaceAll("$HF_EPOCH", "0x00010000"),
     );
-    const argv = [process.execPath, join(import.meta.dir, "main.ts"), "proof", "--folder", folder];
+    const argv = [process.execPath, join(import.meta.dir, "main.ts"), "proof", "--folder", folder, String(count)];
     const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
     const text = await new Response(child.stdout).text();
     if ((await child.exited) !== 0) throw new Error(`the measurement of ${count} clients failed`);
@@ -150,7 +191,7 @@ function exponent(points: readonly (readonly [size: number, ms: number])[]): num
 export async function proof(words: readonly string[]): Promise<number> {
   const [option, text = ""] = words;
   if (option === "--folder") {
-    console.log(JSON.stringify(measure(text)));
+    console.log(JSON.stringify(measure(text, Number(words[2]))));
     return 0;
   }
   const count = Number(text);
@@ -162,10 +203,10 @@ export async function proof(words: readonly string[]): Promise<number> {
   const sizes = option === undefined ? SIZES.filter((size) => size <= limits.clients) : [count];
   const points: [number, number][] = [];
   for (const size of sizes) {
-    const { first, again, check, mb } = await measureSize(size);
+    const { first, again, equivalence: equal, check, mb } = await measureSize(size);
     points.push([size, first]);
     console.log(
-      `${size} clients: first proof ${first.toFixed(0)} ms, again ${again.toFixed(0)} ms, nft -c ${check.toFixed(0)} ms`,
+      `${size} clients: first proof ${first.toFixed(0)} ms, again ${again.toFixed(0)} ms, compiled = intent ${equal.toFixed(0)} ms of it, nft -c ${check.toFixed(0)} ms`,
     );
     const numbers = `ms=${first.toFixed(0)} nft_check_ms=${check.toFixed(0)} ratio=${(first / check).toFixed(2)}`;
     console.log(`proof: clients=${size} contracts=${CONTRACTS} ${numbers} rss_mb=${mb}`);
