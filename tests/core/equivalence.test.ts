@@ -3,6 +3,8 @@
  * scenarios of the verifier's design, a change to the compiled text each, come back as a packet, a rule and a line.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { CompileInput } from "../../agent/core/compile.ts";
 import { checkEquivalence } from "../../agent/core/equivalence.ts";
 import { checkInvariants, type Subject } from "../../agent/core/invariants.ts";
@@ -29,6 +31,27 @@ const canonical = (input: CompileInput): Subject => {
 };
 
 const details = (subject: Subject): readonly string[] => checkEquivalence(subject).map((one) => one.detail);
+
+/** Files that a room's files lead to, itself first; types too. */
+function reached(...start: readonly string[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  const visit = (path: string): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const [, to] of readFileSync(path, "utf8").matchAll(/from "(\.[^"]+)"/g)) visit(join(dirname(path), to!));
+  };
+  start.forEach(visit);
+  return found;
+}
+
+test("the two readings share neither a line nor a table", () => {
+  const core = join(import.meta.dir, "../../agent/core");
+  const files = (room: string) => readdirSync(join(core, room)).map((name) => join(core, room, name));
+  const [spec, compiler] = [files("spec"), [...files("compile"), join(core, "compile.ts")]];
+  expect(spec.length).toBeGreaterThan(5);
+  expect([...reached(...spec)].filter((path) => compiler.includes(path))).toEqual([]);
+  expect([...reached(...compiler)].filter((path) => spec.includes(path) || path.includes("verifier"))).toEqual([]);
+});
 
 describe("nothing differs", () => {
   for (const name of storyNames()) {
