@@ -197,7 +197,7 @@ export class Pipeline {
 
   /** One hook alone: its chains, and what NAT does there. next where the packet goes on, with what was written. */
   hook(hook: Hook): Node {
-    return this.once(hook, () => {
+    return this.once(`hook ${hook}`, () => {
       const { before, nat, after, decides } = hookChains(this.chains, hook);
       return this.#sequence([this.#bases(before, decides), this.#natStage(nat), this.#bases(after, decides)]);
     });

@@ -1,6 +1,6 @@
 /** The whole way: translation, routes, what leaves, and WireGuard at both ends. */
 import { describe, expect, test } from "bun:test";
-import { ask } from "../../../agent/core/verifier/model.ts";
+import { ask, pipelineOf } from "../../../agent/core/verifier/model.ts";
 import type { NftTable } from "../../../schemas/desired.ts";
 import { readStory } from "../../golden/golden.ts";
 import { base, map, set } from "../nft-tables.ts";
@@ -267,6 +267,13 @@ describe("WireGuard", () => {
       hook: "wireguard",
       verdict: "drop",
     });
+  });
+
+  test("nor does it pass when the hook before was looked at alone", () => {
+    const model = modelOf(desiredWith({ forward: ["accept"] }));
+    pipelineOf(model, 4, "original").hook("postrouting");
+    const region = { way: "arriving", ...ACROSS, target: { in: ["10.9.0.3"] } } as const;
+    expect(ask(model, { region })).toMatchObject({ ok: true, value: { verdict: "dropped" } });
   });
 });
 
