@@ -1,34 +1,41 @@
 /** Translation: port-forwards inwards, the router's address outwards, and what must never leave as it is. */
+import { parseIp } from "../../../schemas/ip.ts";
 import { snat } from "../verifier/chains.ts";
 import type { Node } from "../verifier/diagram.ts";
-import { LEVEL } from "../verifier/fields.ts";
+import { type Interval, LEVEL } from "../verifier/fields.ts";
 import { intervalOfPrefix, isPrivate } from "./ground.ts";
 import { roomBeside } from "./lanes.ts";
 import { type Line, type Sheet, TCP, UDP } from "./lines.ts";
 
-/** Port-forwards, port by port. */
+/** Port-forwards: each port of each uplink, and where it leads. No two have the same. */
 export function translations(sheet: Sheet): readonly Line[] {
   if (sheet.family === 6) return [];
   const { space } = sheet.regions;
-  return sheet.ground.forwards.flatMap((forward) => {
-    const uplink = sheet.ground.places.find((place) => place.id === forward.zone)!;
-    const at = sheet.all(
-      sheet.device("iif", uplink.interfaces),
-      sheet.addresses("daddr", [forward.address]),
-      sheet.values("proto", forward.protocol === "tcp" ? TCP : UDP),
-    );
-    const address = (text: string): number => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-    return Array.from({ length: forward.count }, (_, i) =>
-      sheet.pass(sheet.all(at, sheet.values("dport", forward.port + i)), `port-forward ${forward.id}`, {
-        sets: [
-          [LEVEL.dnat, 1] as const,
-          [space.level("daddr"), address(forward.to_address)] as const,
-          [LEVEL.odaddr, address(forward.address)] as const,
-          [LEVEL.dport, forward.to_port + i] as const,
-        ],
-      }),
-    );
+  const address = (text: string): number => Number(parseIp(text)!.value);
+  const same = (value: number): Interval => ({ from: value, to: value });
+  const doors = sheet.ground.forwards.flatMap((forward) => {
+    const { interfaces } = sheet.ground.places.find((place) => place.id === forward.zone)!;
+    const ports = Array.from({ length: forward.count }, (_, i) => i);
+    return interfaces.flatMap((name) => ports.map((i) => ({ forward, name, i })));
   });
+  const rows = doors.map(({ forward, name, i }) => [
+    same(space.interfaces.index(name)),
+    same(address(forward.address)),
+    same(forward.protocol === "tcp" ? TCP : UDP),
+    same(forward.port + i),
+  ]);
+  const leads = doors.map(({ forward, i }) =>
+    sheet.pass(sheet.arena.yes, `port-forward ${forward.id}`, {
+      sets: [
+        [LEVEL.dnat, 1],
+        [space.level("daddr"), address(forward.to_address)],
+        [LEVEL.odaddr, address(forward.address)],
+        [LEVEL.dport, forward.to_port + i],
+      ],
+    }),
+  );
+  const table = sheet.regions.rows(["iif", "daddr", "proto", "dport"], rows, (row) => leads[row]!.does);
+  return [{ when: sheet.arena.yes, does: table }];
 }
 
 export function masquerades(sheet: Sheet): readonly Line[] {
