@@ -19,6 +19,23 @@ export const equivalenceBreaks: Readonly<Record<string, readonly Break[]>> = {
       () => rules((d) => editRules(d, "z_lane_udp", "51819,", () => "udp dport 51819 accept")),
     ],
     [
+      "anti-spoof before the lanes",
+      () =>
+        rules((d) => {
+          const { rules: list } = chain(d, "b_prerouting");
+          const at = list.findIndex((rule) => rule.includes("!= @s_lan4"));
+          list.unshift(...list.splice(at, 1));
+        }),
+    ],
+    [
+      "answers judged as if they were questions",
+      () => rules((d) => editRules(d, "b_forward", "@v_orig", (rule) => rule.replace("ct direction original ", ""))),
+    ],
+    [
+      "what is related reaches the policy",
+      () => rules((d) => drop(chain(d, "b_forward").rules, "ct state related counter name c_related drop")),
+    ],
+    [
       "a local source from outside",
       () => rules((d) => editRules(d, "b_prerouting", "fib saddr", () => "fib saddr type local accept")),
     ],
