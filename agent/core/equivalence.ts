@@ -11,6 +11,7 @@ import { type Hook, wantedOf } from "./spec/hooks.ts";
 import { Sheet } from "./spec/lines.ts";
 import { spoofed } from "./spec/sources.ts";
 import type { Node } from "./verifier/diagram.ts";
+import { Unmodelled } from "./verifier/leaves.ts";
 import { openModel, withRoom } from "./verifier/model.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 import type { Step } from "./verifier/question.ts";
@@ -92,12 +93,18 @@ export function checkEquivalence(subject: Subject): readonly Problem[] {
   if (!opened.ok) return opened.problems.map((one) => violated(ID, `Not decided: ${one.path}: ${one.detail}.`));
   const ground = groundOf(subject);
   if (ground === undefined) return [violated(ID, `The intent has no router ${subject.router}.`)];
-  return PARTS.flatMap(([family, half]) =>
-    withRoom(opened.value, family, half, (pipeline) => {
-      const sheet = new Sheet(ground, pipeline, false);
-      return HOOKS.flatMap((hook) => differencesIn(sheet, hook));
-    }),
-  ).map((found) => violated(ID, differenceText(subject, found)));
+  return PARTS.flatMap(([family, half]): readonly Problem[] => {
+    try {
+      const found = withRoom(opened.value, family, half, (pipeline) => {
+        const sheet = new Sheet(ground, pipeline, false);
+        return HOOKS.flatMap((hook) => differencesIn(sheet, hook));
+      });
+      return found.map((one) => violated(ID, differenceText(subject, one)));
+    } catch (error) {
+      if (!(error instanceof Unmodelled)) throw error;
+      return [violated(ID, `Not decided for IPv${family}: ${error.message}.`)];
+    }
+  });
 }
 
 export const equivalence: Invariant = {

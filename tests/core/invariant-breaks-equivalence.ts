@@ -112,6 +112,14 @@ export const equivalenceBreaks: Readonly<Record<string, readonly Break[]>> = {
       "anybody's translation",
       () => broken(branch, (d) => chain(d, "z_o_wan").rules.unshift("ct status dnat goto c_stamp")),
     ],
+    [
+      "a port that leads to two places",
+      () =>
+        broken(branch, (d) => {
+          const { elements } = set(d, "m_pf4");
+          elements.push(elements[0]!.replace(/\d+$/, "7"));
+        }),
+    ],
     ["what the verifier cannot read", () => rules((d) => chain(d, "b_input").rules.push("meta cpu 1 accept"))],
   ],
 };
