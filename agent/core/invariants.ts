@@ -4,21 +4,37 @@
  */
 import type { Problem } from "../../schemas/problem.ts";
 import { equivalence } from "./equivalence.ts";
+import { doorInvariants } from "./invariants-doors.ts";
 import { flowInvariants } from "./invariants-flows.ts";
+import { forwardInvariants } from "./invariants-forward.ts";
+import { hostInvariants } from "./invariants-host.ts";
 import { laneInvariants } from "./invariants-lanes.ts";
+import { mirrorInvariants } from "./invariants-mirror.ts";
+import { natInvariants } from "./invariants-nat.ts";
 import { peerInvariants } from "./invariants-peers.ts";
+import { readInvariants } from "./invariants-read.ts";
 import { rescueInvariants } from "./invariants-rescue.ts";
 import { ruleInvariants } from "./invariants-rules.ts";
+import { sourceInvariants } from "./invariants-sources.ts";
 import type { Invariant, Subject } from "./invariants-subject.ts";
+import { uplinkInvariants } from "./invariants-uplinks.ts";
 
 export type { Invariant, Subject } from "./invariants-subject.ts";
 
 export const invariants: readonly Invariant[] = [
   ...laneInvariants,
+  ...doorInvariants,
   ...rescueInvariants,
   ...peerInvariants,
+  ...sourceInvariants,
   ...flowInvariants,
+  ...forwardInvariants,
+  ...mirrorInvariants,
+  ...hostInvariants,
+  ...natInvariants,
+  ...uplinkInvariants,
   ...ruleInvariants,
+  ...readInvariants,
   equivalence,
 ];
 

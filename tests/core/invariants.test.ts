@@ -1,13 +1,16 @@
 /** Each invariant: it holds on both examples, and each way to break what it guards is found and named. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { checkInvariants, invariants } from "../../agent/core/invariants.ts";
+import { decidedBreaks } from "./invariant-breaks-decided.ts";
 import { equivalenceBreaks } from "./invariant-breaks-equivalence.ts";
 import { laneBreaks } from "./invariant-breaks-lanes.ts";
 import { peerBreaks } from "./invariant-breaks-peers.ts";
 import { ruleBreaks } from "./invariant-breaks-rules.ts";
 import { branch, homelab, rules, unwall } from "./invariant-subjects.ts";
 
-const breaks = { ...laneBreaks, ...peerBreaks, ...ruleBreaks, ...equivalenceBreaks };
+setDefaultTimeout(60_000); // the first proof of a process makes everything warm
+
+const breaks = { ...laneBreaks, ...peerBreaks, ...ruleBreaks, ...decidedBreaks, ...equivalenceBreaks };
 
 describe("catalogue", () => {
   test("both examples keep every invariant", () => {
