@@ -1,84 +1,56 @@
-/** HF-FLOW: what must never pass between places, whatever the intent says. Sent as packets through the compiled text. */
-import { contains, formatIp, type Ip, parseIp } from "../../schemas/ip.ts";
-import type { Problem } from "../../schemas/problem.ts";
-import type { Packet } from "./invariants-packet.ts";
-import {
-  type Invariant,
-  type Place,
-  packet,
-  placesOf,
-  type Subject,
-  sourcesAt,
-  violated,
-} from "./invariants-subject.ts";
-import { type Walker, walkerOf } from "./invariants-walk.ts";
+/** HF-FLOW-01 to -05: what must never pass between places, whatever the intent says; decided for all packets. */
+import { forwardsImage } from "./invariants-forwards.ts";
+import { inEveryPart, knownNames, own, said, through } from "./invariants-regions.ts";
+import { type Invariant, type Place, placesOf, type Subject, violated } from "./invariants-subject.ts";
+import type { Node } from "./verifier/diagram.ts";
+import { EPOCH, STATE } from "./verifier/fields.ts";
+import { held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
+import type { Pipeline } from "./verifier/pipeline.ts";
 
-/** Ports that people open: what a mistake would most likely let through. */
-const TCP: readonly number[] = [22, 53, 80, 443, 3389, 5900, 8022, 8443];
-const UDP: readonly number[] = [53, 123, 443, 51820];
+/** First packets of flows, and packets of flows that an older policy accepted. */
+const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
+const STALE: readonly Values[] = [STATE.established, STATE.related].map((state) => ({
+  state,
+  epoch: EPOCH.stale,
+  origin: 0,
+}));
 
-/** Ports that this very intent speaks of: the first of each range of its services. */
-function portsOf({ intent }: Subject, protocol: "tcp" | "udp"): readonly number[] {
-  const named = intent.services.flatMap((service) => service.ports).filter((port) => port.protocol === protocol);
-  return [...new Set([...(protocol === "tcp" ? TCP : UDP), ...named.map((port) => port.from)])];
-}
+type Pair = readonly [from: Place, to: Place];
 
-/** First packets of flows between two addresses: every port above, and a ping. */
-function attempts(subject: Subject, iif: string, oif: string, source: Ip, target: Ip): readonly Packet[] {
-  const base = { iif, oif, source, target };
-  return [
-    ...portsOf(subject, "tcp").map((dport) => packet({ ...base, dport })),
-    ...portsOf(subject, "udp").map((dport) => packet({ ...base, dport, protocol: "udp", syn: false })),
-    packet({ ...base, protocol: "icmp", sport: 0, dport: 0, icmpType: "echo-request", syn: false }),
-  ];
-}
-
-/** Hosts of a place: one that nobody names, and each that a service names, so that no service can be the hole. */
-function targetsIn(place: Place, family: 4 | 6, subject: Subject): readonly Ip[] {
-  const named = subject.intent.services
-    .flatMap((service) => service.addresses)
-    .map((text) => parseIp(text.split("/")[0]!)!)
-    .filter((ip) => ip.family === family && place.subnets.some((subnet) => contains(subnet, ip)));
-  return [...sourcesAt(place, family, subject).slice(-2), ...named];
-}
-
-/** Every packet between two places that the forward hook might let through. */
-function leaks(subject: Subject, walker: Walker, from: Place, to: Place, change: Partial<Packet>): readonly Packet[] {
-  const pairs = ([4, 6] as const).flatMap((family) =>
-    sourcesAt(from, family, subject).flatMap((source) =>
-      targetsIn(to, family, subject).map((target) => ({ source, target })),
-    ),
-  );
-  const devices = from.interfaces.flatMap((iif) => to.interfaces.map((oif) => ({ iif, oif })));
-  return pairs.flatMap(({ source, target }) =>
-    devices.flatMap(({ iif, oif }) =>
-      attempts(subject, iif, oif, source, target)
-        .map((one) => ({ ...one, ...change }))
-        .filter((one) => walker.hook("forward", one).some((way) => way.verdict !== "drop")),
-    ),
-  );
-}
-
-/** One violation per pair of places, with one packet as the proof. */
-function pairViolations(
-  id: string,
-  subject: Subject,
-  pairs: readonly (readonly [Place, Place])[],
-  change: Partial<Packet> = {},
-): readonly Problem[] {
-  const walker = walkerOf(subject.desired.nft);
-  return pairs.flatMap(([from, to]) => {
-    const leak = leaks(subject, walker, from, to, change)[0];
-    if (leak === undefined) return [];
-    const what = `${leak.protocol} from ${formatIp(leak.source)} on ${leak.iif} to ${formatIp(leak.target)} on ${leak.oif} port ${leak.dport}`;
-    return [violated(id, `${from.id} reaches ${to.id}: ${what} would pass.`)];
-  });
-}
-
-const pairsOf = (subject: Subject, test: (from: Place, to: Place) => boolean): readonly (readonly [Place, Place])[] => {
+const pairsOf = (subject: Subject, test: (from: Place, to: Place) => boolean): readonly Pair[] => {
   const places = placesOf(subject);
   return places.flatMap((from) => places.filter((to) => test(from, to)).map((to) => [from, to] as const));
 };
+
+/** Packets between two places that are sent on, whatever their addresses. */
+function between(pipeline: Pipeline, [from, to]: Pair): Node {
+  const { regions } = pipeline;
+  const ways = [through(pipeline, "iif", from.interfaces), through(pipeline, "oif", to.interfaces)];
+  return regions.and(...ways, regions.arena.not(own(pipeline, "daddr")));
+}
+
+/** One violation per pair of places, with one packet as the proof. `within` narrows what is looked at. */
+function passing(
+  pipeline: Pipeline,
+  pairs: readonly Pair[],
+  values: Values,
+  within: Node = pipeline.regions.arena.yes,
+): readonly string[] {
+  const { arena } = pipeline.regions;
+  const node = held(pipeline, hookOf(pipeline, "forward"), values);
+  const accepted = arena.gate(
+    within,
+    where(pipeline, node, (leaf) => leaf.kind === "next"),
+  );
+  return pairs.flatMap((pair) => {
+    const packet = packetIn(pipeline, arena.gate(between(pipeline, pair), accepted), values);
+    return packet === null ? [] : [`${pair[0].id} reaches ${pair[1].id}: ${said(packet)} would pass.`];
+  });
+}
+
+/** Replies are judged by the mirror of what is said here (HF-FLOW-10). */
+const original = (subject: Subject, find: (pipeline: Pipeline) => readonly string[]): readonly string[] =>
+  inEveryPart(subject, (pipeline, half) => (half === "original" ? find(pipeline) : []));
 
 const experimentalApart: Invariant = {
   id: "HF-FLOW-01",
@@ -86,12 +58,10 @@ const experimentalApart: Invariant = {
   why: "Experiments run untrusted things on purpose; isolation is what makes them free to fail.",
   example: "A forward rule that lets an experimental network reach the LAN.",
   fix: "Remove the policy, profile or service that joins them, or make the network production.",
-  check: (subject) =>
-    pairViolations(
-      "HF-FLOW-01",
-      subject,
-      pairsOf(subject, (from, to) => from.experimental && !to.experimental && to.kind !== "uplink"),
-    ),
+  check: (subject) => {
+    const pairs = pairsOf(subject, (from, to) => from.experimental && !to.experimental && to.kind !== "uplink");
+    return original(subject, (pipeline) => passing(pipeline, pairs, NEW)).map((text) => violated("HF-FLOW-01", text));
+  },
 };
 
 const tunnelsApart: Invariant = {
@@ -100,12 +70,10 @@ const tunnelsApart: Invariant = {
   why: "Each network is a domain of its own; a lost phone must not be a way to everybody's laptop.",
   example: "A policy, or a service without addresses, that lets one client open a port of another.",
   fix: "Let both reach a host of a zone instead.",
-  check: (subject) =>
-    pairViolations(
-      "HF-FLOW-02",
-      subject,
-      pairsOf(subject, (from, to) => from.kind === "network" && to.kind === "network"),
-    ),
+  check: (subject) => {
+    const pairs = pairsOf(subject, (from, to) => from.kind === "network" && to.kind === "network");
+    return original(subject, (pipeline) => passing(pipeline, pairs, NEW)).map((text) => violated("HF-FLOW-02", text));
+  },
 };
 
 const outsideStaysOut: Invariant = {
@@ -116,8 +84,11 @@ const outsideStaysOut: Invariant = {
   fix: "Report it: the ruleset is open to the outside; keep the last confirmed generation.",
   check: (subject) => {
     const pairs = pairsOf(subject, (from, to) => from.kind === "uplink" && to.kind !== "uplink");
-    // With somebody else's translation too: the set of our own port-forwards does not hold its original address.
-    return [false, true].flatMap((dnat) => pairViolations("HF-FLOW-03", subject, pairs, { dnat }));
+    return original(subject, (pipeline) => {
+      // Somebody else's translation is none of ours.
+      const others = pipeline.regions.arena.not(forwardsImage(pipeline, subject));
+      return passing(pipeline, pairs, NEW, others);
+    }).map((text) => violated("HF-FLOW-03", text));
   },
 };
 
@@ -135,19 +106,11 @@ const staleStaysOut: Invariant = {
         (from.experimental && !to.experimental && to.kind !== "uplink") ||
         (from.kind === "network" && to.kind === "network"),
     );
-    return (["established", "related"] as const).flatMap((state) =>
-      pairViolations("HF-FLOW-04", subject, closed, { state, epoch: "stale", direction: "original", syn: false }),
-    );
+    return original(subject, (pipeline) => {
+      const others = pipeline.regions.arena.not(forwardsImage(pipeline, subject));
+      return STALE.flatMap((values) => passing(pipeline, closed, values, others));
+    }).map((text) => violated("HF-FLOW-04", text));
   },
-};
-
-/** An interface that the intent does not name: new hardware, or one that was renamed. */
-const unknown: Place = {
-  id: "an unknown interface",
-  kind: "uplink",
-  experimental: false,
-  interfaces: ["unknown0"],
-  subnets: [],
 };
 
 const unknownIsClosed: Invariant = {
@@ -157,9 +120,21 @@ const unknownIsClosed: Invariant = {
   example: "A forward rule that names only where packets go.",
   fix: "Put the interface into a zone, if it is to be used.",
   check: (subject) => {
-    const places = placesOf(subject);
-    const pairs = places.flatMap((place) => [[unknown, place] as const, [place, unknown] as const]);
-    return pairViolations("HF-FLOW-05", subject, pairs);
+    const names = knownNames(subject);
+    return original(subject, (pipeline) => {
+      const { regions } = pipeline;
+      const { arena } = regions;
+      const known = regions.and(through(pipeline, "iif", names), through(pipeline, "oif", names));
+      const real = [
+        arena.not(through(pipeline, "iif", ["", "lo"])),
+        arena.not(through(pipeline, "oif", ["", "lo"])),
+        arena.not(own(pipeline, "daddr")),
+      ];
+      const node = held(pipeline, hookOf(pipeline, "forward"), NEW);
+      const accepted = where(pipeline, node, (leaf) => leaf.kind === "next");
+      const packet = packetIn(pipeline, regions.and(...real, arena.not(known), accepted), NEW);
+      return packet === null ? [] : [`An interface of no zone or network is used: ${said(packet)} would pass.`];
+    }).map((text) => violated("HF-FLOW-05", text));
   },
 };
 

@@ -4,6 +4,7 @@ import { modelOf } from "./invariants-model.ts";
 import { type Place, placesOf, type Subject } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import type { Half } from "./verifier/fields.ts";
+import { hookOf } from "./verifier/held.ts";
 import { Unmodelled } from "./verifier/leaves.ts";
 import { withRoom } from "./verifier/model.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
@@ -16,6 +17,8 @@ const PARTS: readonly (readonly [Family, Half])[] = [
   [6, "original"],
   [6, "reply"],
 ];
+
+const HOOKS = ["prerouting", "input", "forward", "output", "postrouting"] as const;
 
 /** What is wrong in each family and half; nothing where the verifier cannot read the generation, which HF-RULE-04 says. */
 export function inEveryPart(
@@ -34,15 +37,14 @@ export function inEveryPart(
   });
 }
 
-/** Why the verifier cannot read the generation, or cannot build it; nothing when it can. */
+/** Why the verifier cannot read the generation, or cannot build its hooks; nothing when it can. */
 export function unread(subject: Subject): readonly string[] {
   const model = modelOf(subject);
   if (!model.ok) return model.problems.map((one) => `${one.path}: ${one.detail}`);
   return PARTS.flatMap(([family, half]) => {
     try {
       return withRoom(model.value, family, half, (pipeline) => {
-        for (const mode of ["declared", "any"] as const) pipeline.arriving(mode);
-        pipeline.leaving();
+        for (const hook of HOOKS) hookOf(pipeline, hook);
         return [];
       });
     } catch (error) {

@@ -7,6 +7,7 @@ import { equivalence } from "./equivalence.ts";
 import { doorInvariants } from "./invariants-doors.ts";
 import { flowInvariants } from "./invariants-flows.ts";
 import { forwardInvariants } from "./invariants-forward.ts";
+import { portForwardInvariants } from "./invariants-forwards.ts";
 import { hostInvariants } from "./invariants-host.ts";
 import { laneInvariants } from "./invariants-lanes.ts";
 import { mirrorInvariants } from "./invariants-mirror.ts";
@@ -32,6 +33,7 @@ export const invariants: readonly Invariant[] = [
   ...mirrorInvariants,
   ...hostInvariants,
   ...natInvariants,
+  ...portForwardInvariants,
   ...uplinkInvariants,
   ...ruleInvariants,
   ...readInvariants,

@@ -31,7 +31,7 @@ describe("catalogue", () => {
     const [found] = checkInvariants(rules((d) => unwall(d, "lab0", 'oifname "lan0" goto c_stamp')));
     expect(found).toMatchObject({ code: "invariant.violated", path: "HF-FLOW-01" });
     expect(found?.detail).toContain("lab reaches lan");
-    expect(found?.detail).toContain("10.0.30.254 on lab0");
+    expect(found?.detail).toContain("in lab0 out lan0");
   });
 });
 
