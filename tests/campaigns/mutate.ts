@@ -55,9 +55,9 @@ function run(options: Options): number {
   const score = scoreOf(verdicts);
   for (const line of reportOf(score)) console.error(line);
   if (options.only !== undefined) for (const { judged } of verdicts) console.error(JSON.stringify(judged, null, 1));
-  const missed = options.only === undefined ? boundsMissed(score) : [];
+  const missed = options.only === undefined ? boundsMissed(score, further) : [];
   for (const line of missed) console.error(`mutate: ${line}`);
-  console.log(lineOf(score));
+  console.log(lineOf(score, further));
   return missed.length > 0 ? 1 : 0;
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sameVerdicts } from "../../agent/core/verifier/compare.ts";
 import { randomOf } from "../campaigns/campaign.ts";
 import { Behaviour } from "./behaviour.ts";
-import { checks } from "./checks.ts";
+import { checks, further } from "./checks.ts";
 import { exampleSubject } from "./grounds.ts";
 import { boundsMissed, lineOf, reportOf, survivalOf } from "./report.ts";
 import { groundOf, judged, percent, scoreOf, some } from "./run.ts";
@@ -55,12 +55,14 @@ describe("the campaign", () => {
   const slice = some(ground, 10, randomOf("mutate", SEED, 3));
 
   test("every hole of design §6 is noticed, and the slice keeps the bounds", () => {
-    const score = scoreOf([...judged(slice, { checks, further: [] })]);
-    expect(boundsMissed(score)).toEqual([]);
+    const score = scoreOf([...judged(slice, { checks, further })]);
+    expect(boundsMissed(score, further)).toEqual([]);
     expect(score.changed).toBeGreaterThan(16);
     expect(score.noticed + score.survivors.length).toBe(score.changed);
     const share = percent(score.noticed, score.changed);
-    expect(lineOf(score)).toStartWith(`mutate: mutants=${score.changed} noticed=${score.noticed} score=${share}`);
+    const line = `mutate: mutants=${score.changed} noticed=${score.noticed} score=${share}`;
+    expect(lineOf(score, further)).toBe(`${line} with_equiv=100`);
+    expect(lineOf(score, [])).toBe(line);
   });
 
   test("without an invariant, what it alone notices survives and is listed, and the bounds are missed", () => {
@@ -68,7 +70,7 @@ describe("the campaign", () => {
     const blind = checks.filter(({ id }) => id !== "HF-SPOF-02" && id !== "contract");
     const score = scoreOf([...judged({ ...slice, mutants: hole }, { checks: blind, further: [] })]);
     expect(score).toMatchObject({ changed: 1, noticed: 0 });
-    expect(boundsMissed(score)).toEqual([
+    expect(boundsMissed(score, [])).toEqual([
       "0 % noticed, at least 95 are needed",
       'the hole "a local source from outside" of homelab was not noticed',
     ]);

@@ -1,6 +1,6 @@
 /** What a campaign says of its score, and which bounds it must keep. */
 import { AREAS, type Area } from "./areas.ts";
-import { further } from "./checks.ts";
+import type { Check } from "./checks.ts";
 import { percent, type Score, survivorText, type Verdict } from "./run.ts";
 
 /** Every change in these must be noticed; of all together this many percent. */
@@ -33,8 +33,8 @@ export function reportOf(score: Score): readonly string[] {
   ];
 }
 
-/** Bounds that are missed, as sentences. */
-export function boundsMissed(score: Score): readonly string[] {
+/** Bounds that are missed, as sentences; `further` are the checks that were asked of what the others let pass. */
+export function boundsMissed(score: Score, further: readonly Check[]): readonly string[] {
   const areas = WHOLE.filter((area) => score.byArea[area].noticed < score.byArea[area].changed);
   const overall = percent(score.noticed, score.changed);
   return [
@@ -46,7 +46,7 @@ export function boundsMissed(score: Score): readonly string[] {
 }
 
 /** The last line of the campaign. */
-export function lineOf(score: Score): string {
+export function lineOf(score: Score, further: readonly Check[]): string {
   const { changed, noticed, withMore } = score;
   const equivalence = further.length > 0 ? ` with_equiv=${percent(withMore, changed)}` : "";
   return `mutate: mutants=${changed} noticed=${noticed} score=${percent(noticed, changed)}${equivalence}`;
