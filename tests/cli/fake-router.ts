@@ -3,6 +3,7 @@
  * its own. Tests decide what becomes of a trial, and may put anything else in the place of an answer.
  */
 import { readFileSync } from "node:fs";
+import type { CompileInput } from "../../agent/core/compile.ts";
 import type { BoxKeys, SignKeys } from "../../agent/core/crypto.ts";
 import { type AdmitContext, admitDirective, GENESIS, openConfirm, openRequest } from "../../agent/core/directive.ts";
 import { type Opened, openStatement, signStatement } from "../../agent/core/dsse.ts";
@@ -23,6 +24,16 @@ import { type FakeTrial, fakeStatus } from "./fake-status.ts";
 
 const crypto = await loadCrypto();
 const random = (bytes: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(bytes));
+
+const proofs = new Map<string, ReturnType<typeof prove>>();
+
+/** Stories push the same content over and over: one proof for each. */
+function proofOf(digests: readonly Uint8Array[], input: CompileInput): ReturnType<typeof prove> {
+  const over = [...digests.map(toHex), JSON.stringify(input.keys.keys), input.router].join(" ");
+  const proven = proofs.get(over) ?? prove(input);
+  proofs.set(over, proven);
+  return proven;
+}
 
 export type Kind = Request["kind"];
 /** What a test puts in the place of the router's answer. */
@@ -266,7 +277,7 @@ export class FakeRouter {
     const inventory = decode("Inventory", this.blobs.get(toHex(directive.inventory_digest)) ?? empty());
     if (!intent.ok || !inventory.ok) return body({ code: "blob.missing" });
     const { root, roster } = view.value;
-    const proven = prove({
+    const proven = proofOf([directive.intent_digest, directive.inventory_digest, root.digest, roster.digest], {
       ...{ intent: intent.value, inventory: inventory.value, root: root.message, roster: roster.message },
       ...{ keys: this.keyReport().message, router: this.token!.router },
     });
