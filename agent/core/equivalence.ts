@@ -53,6 +53,18 @@ function saidBy(pipeline: Pipeline, hook: Hook, point: Point): Step {
   return call?.verdict.endsWith(` ${end.chain}`) === true ? call : end;
 }
 
+/** Packets that people look at first: they come from somewhere, go somewhere, and wear a source that may be there. */
+function likelyIn(sheet: Sheet, hook: Hook): Node {
+  const some = (field: "iif" | "oif") => sheet.not(sheet.values(field, 0));
+  const [comes, goes] = [hook !== "output" && hook !== "postrouting", hook !== "prerouting" && hook !== "input"];
+  const honest = sheet.not(sheet.any(...spoofed(sheet).map((line) => line.when)));
+  return sheet.all(
+    comes ? some("iif") : sheet.arena.yes,
+    goes ? some("oif") : sheet.arena.yes,
+    hook === "prerouting" ? sheet.arena.yes : honest,
+  );
+}
+
 function differencesIn(sheet: Sheet, hook: Hook): readonly Differing[] {
   const { arena, pipeline, ground } = sheet;
   const [is, wanted] = [bare(pipeline, pipeline.hook(hook)), wantedOf(sheet, hook)];
@@ -62,10 +74,9 @@ function differencesIn(sheet: Sheet, hook: Hook): readonly Differing[] {
   // Only now it matters which line says so.
   const named = new Sheet(ground, pipeline, true);
   const lines = wantedOf(named, hook);
-  const plain = sheet.not(sheet.any(...spoofed(sheet).map((line) => line.when)));
+  const plain = likelyIn(sheet, hook);
   return found.flatMap((part): readonly Differing[] => {
-    // A packet whose source may be where it comes from is the one that people look at first.
-    const likely = hook === "prerouting" ? arena.next : sheet.all(part, plain);
+    const likely = sheet.all(part, plain);
     const point = pointOf(pipeline, likely === arena.next ? part : likely, (leaf) => leaf === arena.yes);
     if (point === null) return [];
     const walker = new Walker(pipeline, point);

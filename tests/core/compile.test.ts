@@ -6,6 +6,7 @@ import { renderArtifacts } from "../../agent/core/artifacts.ts";
 import { rescuePorts } from "../../agent/core/compile/rescue.ts";
 import { type CompileInput, compile, networksOf } from "../../agent/core/compile.ts";
 import { indexNft } from "../../agent/core/nft-diff.ts";
+import { ask, openModel } from "../../agent/core/verifier/model.ts";
 import { desiredDigest, desiredText } from "../../schemas/desired.ts";
 import { toHex } from "../../schemas/digest.ts";
 import { readStory, storyNames } from "../golden/golden.ts";
@@ -218,6 +219,35 @@ test("networks whose key the router must have", () => {
   const intent = intentOf(readStory("13_twin_network").input.intent);
   expect(networksOf(intent, "r1")).toEqual(["home", "home2"]);
   expect(networksOf(intent, "r2")).toEqual([]);
+});
+
+test("an operator's address comes out of the rescue lane, and from nowhere else", () => {
+  const ssh = { id: "ssh", ports: [{ protocol: "tcp" as const, from: 22 }] };
+  const { services = [], policies = [] } = smallIntent();
+  const open = smallIntent({
+    services: [...services, ssh],
+    policies: [...policies, { id: "in", from: "wan", to: "router", services: ["ssh"] }],
+  });
+  const desired = desiredOf(open, clients(1));
+  const operator = desired.links
+    .find((link) => link.network === "rescue")!
+    .peers[0]!.allowedIps[0]!.replace("/128", "");
+  const model = openModel(desired);
+  if (!model.ok) throw new Error(JSON.stringify(model.problems));
+  const from = (source: string) => {
+    const target = { in: ["2001:db8::2"] };
+    const region = {
+      way: "arriving",
+      flow: "first",
+      iif: ["wan0"],
+      source: { in: [source] },
+      target,
+      protocol: [6],
+    } as const;
+    const answer = ask(model.value, { region: { ...region, dport: [[22, 22]] } });
+    return answer.ok ? answer.value.verdict : answer.problems;
+  };
+  expect([from("2001:db8:1::7"), from(operator)]).toEqual(["accepted", "dropped"]);
 });
 
 describe("dhcp", () => {

@@ -46,6 +46,10 @@ export const equivalenceBreaks: Readonly<Record<string, readonly Break[]>> = {
     ["a client's source", () => rules((d) => drop(set(d, "s_src4").elements, '10.100.3.77 . "wgs1"'))],
     ["a subnet through another zone", () => rules((d) => set(d, "s_lan4").elements.push('10.0.0.0/24 . "lab0"'))],
     ["inside sources from outside", () => rules((d) => drop(set(d, "s_inside4").elements, "10.0.30.0/24"))],
+    [
+      "operators anywhere but behind their lane",
+      () => rules((d) => drop(set(d, "s_inside6").elements, "fdb6:8afb:7707:b0d::/64")),
+    ],
     ["an operator's source", () => rules((d) => set(d, "s_src6").elements.push('fd00::7 . "hf-rescue"'))],
     [
       "errors to the router without a limit",

@@ -5,8 +5,8 @@ import type { Root, Roster } from "../../../schemas/trust.ts";
 import { boxText, pingRanges, rangeText, serviceBoxes } from "./boxes.ts";
 import { mapOf, setOf } from "./objects.ts";
 import { profileChain } from "./policy.ts";
-import { operatorRescueAddress, RESCUE_LINK } from "./rescue.ts";
-import { FAMILIES, insidePrefixes, interfacesOf, type Node, type Scope, type Seat } from "./scope.ts";
+import { operatorRescueAddress, RESCUE_LINK, rescuePrefix } from "./rescue.ts";
+import { disjointPrefixes, FAMILIES, insidePrefixes, interfacesOf, type Node, type Scope, type Seat } from "./scope.ts";
 import { markElements } from "./uplinks.ts";
 import { quoted, type Way } from "./words.ts";
 
@@ -43,7 +43,7 @@ const isPrivate = (prefix: Prefix): boolean =>
   prefix.family === 6 ? isUla(prefix) : PRIVATE4.some((one) => overlaps(one, prefix));
 
 /** Who may be behind which interface, and what must not leave as it is. */
-function sourceSets(scope: Scope, operators: readonly string[]): readonly NftSet[] {
+function sourceSets(scope: Scope, operators: readonly string[], lane: Prefix): readonly NftSet[] {
   return FAMILIES.flatMap((family) => {
     const seats = seatsOf(scope, family).flatMap(({ address, seat }) =>
       seat.node.interfaces.map((name) => `${address} . ${quoted(name)}`),
@@ -57,11 +57,13 @@ function sourceSets(scope: Scope, operators: readonly string[]): readonly NftSet
           .flatMap((prefix) => node.interfaces.map((name) => `${formatPrefix(prefix)} . ${quoted(name)}`)),
       );
     const inside = insidePrefixes(scope.nodes, family);
+    // Operators are behind their lane, and nowhere else either.
+    const guarded = family === 6 ? disjointPrefixes([...inside, lane]) : inside;
     const own = scope.nodes.filter((node) => !node.open && node.prefixes.some((prefix) => prefix.family === family));
     return [
       setOf(`s_src${family}`, `${addr(family)} . ifname`, [...seats, ...rescue]),
       setOf(`s_lan${family}`, `${addr(family)} . ifname`, walled, { interval: true }),
-      setOf(`s_inside${family}`, addr(family), inside.map(formatPrefix), { interval: true }),
+      setOf(`s_inside${family}`, addr(family), guarded.map(formatPrefix), { interval: true }),
       setOf(`s_leak${family}`, addr(family), inside.filter(isPrivate).map(formatPrefix), { interval: true }),
       ...own.map((node) =>
         setOf(
@@ -206,7 +208,7 @@ export function elementSets(scope: Scope, root: Root, roster: Roster): readonly 
     .map((operator) => operatorRescueAddress(root.network_id, operator.lane_key));
   return [
     ...interfaceSets(scope),
-    ...sourceSets(scope, operators),
+    ...sourceSets(scope, operators, rescuePrefix(root.network_id)),
     ...clientSets(scope),
     ...forwardSets(scope),
     ...natSets(scope),

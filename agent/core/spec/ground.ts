@@ -17,7 +17,7 @@ import {
 } from "../../../schemas/ip.ts";
 import type { Root, Roster } from "../../../schemas/trust.ts";
 import type { Interval, Value } from "../verifier/fields.ts";
-import { operatorHost, RESCUE_NETWORK, reservedPorts, routerHost } from "./rescue.ts";
+import { lanePrefix, operatorHost, RESCUE_NETWORK, reservedPorts, routerHost } from "./rescue.ts";
 
 export type Documents = {
   readonly intent: Intent;
@@ -53,7 +53,7 @@ export type Ground = {
   readonly router: Router;
   readonly places: readonly Place[];
   readonly guests: readonly Guest[]; // of all places
-  readonly rescue: { readonly device: string; readonly operators: readonly bigint[] };
+  readonly rescue: { readonly device: string; readonly prefix: Prefix; readonly operators: readonly bigint[] };
   /** Lanes: every port of UDP, which of them are the rescue lane's and the networks', and where the API is asked for. */
   readonly lanes: {
     readonly rescue: readonly number[];
@@ -176,6 +176,7 @@ export function groundOf(documents: Documents): Ground | undefined {
     guests: places.flatMap((place) => place.guests),
     rescue: {
       device: desired.links.find((link) => link.network === RESCUE_NETWORK)?.name ?? "",
+      prefix: lanePrefix(root.network_id),
       operators: active.map((operator) => operatorHost(root.network_id, operator.lane_key)),
     },
     lanes: {

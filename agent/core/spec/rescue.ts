@@ -3,6 +3,7 @@
  * addresses follow from the network id, so that nobody has to ask. Two workings that differ are a defect of one.
  */
 import { sha256 } from "../../../schemas/digest.ts";
+import type { Prefix } from "../../../schemas/ip.ts";
 
 const FIRST_PORT = 51_819;
 const SECOND = { from: 20_000, count: 30_000 } as const;
@@ -18,9 +19,14 @@ export function reservedPorts(networkId: Uint8Array): readonly number[] {
   return [FIRST_PORT, SECOND.from + (head % SECOND.count)];
 }
 
+/** The lane's own prefix, a /64. */
+export function lanePrefix(networkId: Uint8Array): Prefix {
+  const head = wide(Uint8Array.of(0xfd, ...sha256(networkId).slice(0, 7)));
+  return { family: 6, value: head * 2n ** 64n, length: 64 };
+}
+
 function host(networkId: Uint8Array, whose: string): bigint {
-  const prefix = wide(Uint8Array.of(0xfd, ...sha256(networkId).slice(0, 7)));
-  return prefix * 2n ** 64n + wide(sha256(`holdfast/rescue-host/v1\0${whose}`).slice(0, 8));
+  return lanePrefix(networkId).value + wide(sha256(`holdfast/rescue-host/v1\0${whose}`).slice(0, 8));
 }
 
 /** Address of the router inside the lane. */

@@ -35,7 +35,9 @@ function strangers(sheet: Sheet): Node {
 export function spoofed(sheet: Sheet): readonly Line[] {
   const { places } = sheet.ground;
   const fenced = places.filter((place) => place.kind !== "network" && place.subnets.length > 0);
-  const inside = places.flatMap((place) => place.subnets).filter((prefix) => prefix.family === sheet.family);
+  const inside = [...places.flatMap((place) => place.subnets), sheet.ground.rescue.prefix].filter(
+    (prefix) => prefix.family === sheet.family,
+  );
   const unfenced = sheet.not(
     sheet.device("iif", [
       ...fenced.flatMap((place) => place.interfaces),
