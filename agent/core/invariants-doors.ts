@@ -7,18 +7,14 @@ import {
   namesOf,
   own,
   rescueLink,
-  said,
   through,
+  told,
 } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { apartIn, hookOf, packetIn, UNTRACKED, where, writtenBy } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
-import type { Packet } from "./verifier/question.ts";
 import { PROTOCOL } from "./verifier/words.ts";
-
-const told = (what: string, packet: Packet | null): readonly string[] =>
-  packet === null ? [] : [`${what}: ${said(packet)}.`];
 
 const stateless: Invariant = {
   id: "HF-LANE-04",

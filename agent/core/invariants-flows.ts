@@ -4,7 +4,7 @@ import { inEveryPart, knownNames, own, said, through } from "./invariants-region
 import { type Invariant, type Place, placesOf, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, STATE } from "./verifier/fields.ts";
-import { held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
+import { acceptedBy, packetIn, type Values } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 
 /** First packets of flows, and packets of flows that an older policy accepted. */
@@ -37,11 +37,7 @@ function passing(
   within: Node = pipeline.regions.arena.yes,
 ): readonly string[] {
   const { arena } = pipeline.regions;
-  const node = held(pipeline, hookOf(pipeline, "forward"), values);
-  const accepted = arena.gate(
-    within,
-    where(pipeline, node, (leaf) => leaf.kind === "next"),
-  );
+  const accepted = arena.gate(within, acceptedBy(pipeline, "forward", values));
   return pairs.flatMap((pair) => {
     const packet = packetIn(pipeline, arena.gate(between(pipeline, pair), accepted), values);
     return packet === null ? [] : [`${pair[0].id} reaches ${pair[1].id}: ${said(packet)} would pass.`];
@@ -130,8 +126,7 @@ const unknownIsClosed: Invariant = {
         arena.not(through(pipeline, "oif", ["", "lo"])),
         arena.not(own(pipeline, "daddr")),
       ];
-      const node = held(pipeline, hookOf(pipeline, "forward"), NEW);
-      const accepted = where(pipeline, node, (leaf) => leaf.kind === "next");
+      const accepted = acceptedBy(pipeline, "forward", NEW);
       const packet = packetIn(pipeline, regions.and(...real, arena.not(known), accepted), NEW);
       return packet === null ? [] : [`An interface of no zone or network is used: ${said(packet)} would pass.`];
     }).map((text) => violated("HF-FLOW-05", text));

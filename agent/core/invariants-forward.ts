@@ -1,11 +1,20 @@
 /** HF-FLOW-06 to -09: what flows that conntrack knows may do, decided for all packets that are sent on. */
-import { inEveryPart, knownNames, namesOf, own, said, through } from "./invariants-regions.ts";
+import { inEveryPart, knownNames, namesOf, own, through, told } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, STATE } from "./verifier/fields.ts";
-import { apartIn, held, hookOf, packetIn, STAMPED, type Values, where, writtenBy } from "./verifier/held.ts";
+import {
+  acceptedBy,
+  apartIn,
+  held,
+  hookOf,
+  packetIn,
+  STAMPED,
+  type Values,
+  where,
+  writtenBy,
+} from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
-import type { Packet } from "./verifier/question.ts";
 import { addressesOf, PROTOCOL } from "./verifier/words.ts";
 
 const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
@@ -56,12 +65,6 @@ function open(pipeline: Pipeline, subject: Subject): Node {
   );
 }
 
-const accepted = (pipeline: Pipeline, node: Node): Node => where(pipeline, node, (leaf) => leaf.kind === "next");
-
-/** A violation as a sentence, where there is a packet for it. */
-const told = (what: string, packet: Packet | null): readonly string[] =>
-  packet === null ? [] : [`${what}: ${said(packet)}.`];
-
 const closedBetween: Invariant = {
   id: "HF-FLOW-06",
   sentence:
@@ -73,7 +76,7 @@ const closedBetween: Invariant = {
     inEveryPart(subject, (pipeline) => {
       const { arena } = pipeline.regions;
       const shut = pipeline.regions.and(onward(pipeline), arena.not(open(pipeline, subject)));
-      const passes = arena.gate(shut, accepted(pipeline, hookOf(pipeline, "forward")));
+      const passes = arena.gate(shut, acceptedBy(pipeline, "forward"));
       return told("A packet would be sent on", packetIn(pipeline, passes));
     }).map((text) => violated("HF-FLOW-06", text)),
 };
@@ -120,7 +123,7 @@ const nothingElsePasses: Invariant = {
     inEveryPart(subject, (pipeline) => {
       const { regions, facts } = pipeline;
       const { arena } = regions;
-      const forward = accepted(pipeline, hookOf(pipeline, "forward"));
+      const forward = acceptedBy(pipeline, "forward");
       const span = (from: number, to = from) => ({ from, to });
       const errors = regions.and(
         regions.one("proto", facts.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6),

@@ -1,18 +1,14 @@
 /** HF-NATS-02: port-forwards do what the intent says of them, and nothing else comes in from outside. */
 import { parseIp } from "../../schemas/ip.ts";
-import { inEveryPart, laneRegion, namesOf, own, said, through } from "./invariants-regions.ts";
+import { inEveryPart, laneRegion, namesOf, own, through, told } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, type Field, type Interval, LEVEL, STATE, type Value } from "./verifier/fields.ts";
-import { apartIn, held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
+import { acceptedBy, apartIn, held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
-import type { Packet } from "./verifier/question.ts";
 import { PROTOCOL } from "./verifier/words.ts";
 
 const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
-const told = (what: string, packet: Packet | null): readonly string[] =>
-  packet === null ? [] : [`${what}: ${said(packet)}.`];
-
 type Target = {
   readonly name: string;
   readonly protocol: number;
@@ -128,11 +124,7 @@ const forwardsExact: Invariant = {
       );
       const image = forwardsImage(pipeline, subject);
       const begun = { ...NEW, flags: 2 };
-      const accepts = where(
-        pipeline,
-        held(pipeline, hookOf(pipeline, "forward"), begun),
-        (leaf) => leaf.kind === "next",
-      );
+      const accepts = acceptedBy(pipeline, "forward", begun);
       const inward = regions.and(uplinks, inside, arena.not(own(pipeline, "daddr")));
       return [
         ...told("It is not translated as a port-forward says", apartIn(pipeline, arriving, found, wanted, NEW)),

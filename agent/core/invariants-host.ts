@@ -1,12 +1,11 @@
-/** HF-HOST: what the router takes in and says, beside lanes and policies; decided for all packets. */
+/** HF-HOST-01 to -03: what the router takes in beside lanes and policies; decided for all packets. */
 import { ERRORS } from "./invariants-forward.ts";
-import { about, inEveryPart, knownNames, laneRegion, namesOf, own, said, through } from "./invariants-regions.ts";
+import { about, inEveryPart, knownNames, laneRegion, namesOf, own, through, told } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, STATE } from "./verifier/fields.ts";
-import { apartIn, held, hookOf, OWN_STAMP, packetIn, STAMPED, type Values, where, writtenBy } from "./verifier/held.ts";
+import { apartIn, held, hookOf, packetIn, STAMPED, type Values, where, writtenBy } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
-import type { Packet } from "./verifier/question.ts";
 import { PROTOCOL } from "./verifier/words.ts";
 
 const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
@@ -23,9 +22,6 @@ const GROUPS = [130, 131, 132, 143];
 const UNASSIGNED = 200;
 
 const span = (from: number, to = from) => ({ from, to });
-const told = (what: string, packet: Packet | null): readonly string[] =>
-  packet === null ? [] : [`${what}: ${said(packet)}.`];
-
 function icmp(pipeline: Pipeline, types: readonly number[]): Node {
   const { regions, facts } = pipeline;
   const proto = facts.family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6;
@@ -207,64 +203,4 @@ const staleIsNew: Invariant = {
     }).map((text) => violated("HF-HOST-03", text)),
 };
 
-const routerSpeaks: Invariant = {
-  id: "HF-HOST-04",
-  sentence:
-    "The router may say what it wants: its own flows carry its mark, answers of current flows pass, and no other chain ever gives a flow the policy's stamp.",
-  why: "Updates, time and names must not hang on a policy; a stamp from anywhere else would open what no policy accepted.",
-  example: "An output chain that forgets the mark, so that no answer to the router comes in.",
-  fix: "Report it: the ruleset gags the router, or stamps what nobody judged; keep the last confirmed generation.",
-  check: (subject) =>
-    inEveryPart(subject, (pipeline, half) => {
-      const { regions } = pipeline;
-      const { arena } = regions;
-      const output = hookOf(pipeline, "output");
-      const others = regions.and(
-        through(pipeline, "iif", [""]),
-        arena.not(through(pipeline, "oif", ["", "lo"])),
-        arena.not(laneRegion(pipeline, subject, "leaving")),
-      );
-      const says = (values: Values, mark: string): readonly string[] => {
-        const right = where(
-          pipeline,
-          held(pipeline, output, values),
-          (leaf) => leaf.kind === "next" && writtenBy(leaf) === mark,
-        );
-        return told("It is not sent as it should be", apartIn(pipeline, others, right, arena.yes, values));
-      };
-      const marks = (["prerouting", "postrouting"] as const).flatMap((hook) => {
-        const stamps = where(pipeline, hookOf(pipeline, hook), (leaf) => /epoch=[12]|origin=1/.test(writtenBy(leaf)));
-        return told(`It is stamped in ${hook}`, packetIn(pipeline, stamps));
-      });
-      const loose = [STATE.related, STATE.invalid, STATE.untracked].flatMap((state) => says({ state }, ""));
-      if (half === "reply") return [...marks, ...loose, ...says({ ...ESTABLISHED, epoch: EPOCH.current }, "")];
-      return [...marks, ...loose, ...says(NEW, OWN_STAMP), ...says(ESTABLISHED, OWN_STAMP)];
-    }).map((text) => violated("HF-HOST-04", text)),
-};
-
-const talksToItself: Invariant = {
-  id: "HF-HOST-05",
-  sentence: "What the router says to itself passes, whatever it is.",
-  why: "Services of one machine talk over the loopback; a policy for others must not tear them apart.",
-  example: "A check of sources that drops the router's own addresses on the loopback too.",
-  fix: "Report it: the ruleset cuts the router from itself; keep the last confirmed generation.",
-  check: (subject) =>
-    inEveryPart(subject, (pipeline) => {
-      const { regions } = pipeline;
-      const here = through(pipeline, "oif", [""]);
-      const [arriving, leaving] = [through(pipeline, "iif", ["lo"]), through(pipeline, "oif", ["lo"])];
-      const hooks = [
-        ["output", leaving],
-        ["prerouting", arriving],
-        ["input", regions.and(arriving, here)],
-      ] as const;
-      return hooks.flatMap(([hook, region]) =>
-        told(
-          `It is dropped in ${hook}`,
-          apartIn(pipeline, region, accepts(pipeline, hookOf(pipeline, hook)), regions.arena.yes),
-        ),
-      );
-    }).map((text) => violated("HF-HOST-05", text)),
-};
-
-export const hostInvariants: readonly Invariant[] = [knownFlows, linkSpeaks, staleIsNew, routerSpeaks, talksToItself];
+export const hostInvariants: readonly Invariant[] = [knownFlows, linkSpeaks, staleIsNew];

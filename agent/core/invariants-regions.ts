@@ -133,3 +133,7 @@ export function said(packet: Packet): string {
   const flow = `${packet.state}${packet.direction === "reply" ? " reply" : ""}, epoch ${packet.epoch}`;
   return `protocol ${packet.protocol}${icmp}${flags} from ${packet.source} to ${packet.target}${ports}${way} (${flow})`;
 }
+
+/** A violation as a sentence, where there is a packet that shows it. */
+export const told = (what: string, packet: Packet | null): readonly string[] =>
+  packet === null ? [] : [`${what}: ${said(packet)}.`];

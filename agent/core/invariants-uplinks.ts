@@ -1,15 +1,11 @@
 /** HF-UPLK-01: flows are answered through the uplink that they came in by. */
-import { about, inEveryPart, laneRegion, namesOf, said, through } from "./invariants-regions.ts";
+import { about, inEveryPart, laneRegion, namesOf, through, told } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import { EPOCH, LEVEL, STATE } from "./verifier/fields.ts";
 import { apartIn, held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
 import type { Leaf } from "./verifier/leaves.ts";
-import type { Packet } from "./verifier/question.ts";
 
 const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0, low: 0 };
-const told = (what: string, packet: Packet | null): readonly string[] =>
-  packet === null ? [] : [`${what}: ${said(packet)}.`];
-
 type Marked = { readonly name: string; readonly mark: number; readonly mask: number };
 
 /** Uplinks that answers must find again, with the mark whose rule leads out by them; mark 0 where there is none. */

@@ -12,6 +12,7 @@ import { hostInvariants } from "./invariants-host.ts";
 import { laneInvariants } from "./invariants-lanes.ts";
 import { mirrorInvariants } from "./invariants-mirror.ts";
 import { natInvariants } from "./invariants-nat.ts";
+import { outputInvariants } from "./invariants-output.ts";
 import { peerInvariants } from "./invariants-peers.ts";
 import { readInvariants } from "./invariants-read.ts";
 import { rescueInvariants } from "./invariants-rescue.ts";
@@ -32,6 +33,7 @@ export const invariants: readonly Invariant[] = [
   ...forwardInvariants,
   ...mirrorInvariants,
   ...hostInvariants,
+  ...outputInvariants,
   ...natInvariants,
   ...portForwardInvariants,
   ...uplinkInvariants,

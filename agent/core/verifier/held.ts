@@ -35,6 +35,17 @@ export function where(pipeline: Pipeline, node: Node, test: (leaf: Leaf) => bool
   return arena.map(node, (id) => (test(arena.leafOf(id)!) ? arena.yes : arena.next));
 }
 
+/** Where a hook lets packets with these values go on: yes there. Made once, for it is as large as the hook. */
+export function acceptedBy(pipeline: Pipeline, hook: NftBase["hook"], values: Values = {}): Node {
+  const name = Object.entries(values)
+    .map(([field, value]) => `${field}=${value}`)
+    .sort()
+    .join(" ");
+  return pipeline.once(`accepted ${hook} ${name}`, () =>
+    where(pipeline, held(pipeline, hookOf(pipeline, hook), values), (leaf) => leaf.kind === "next"),
+  );
+}
+
 /** What is written to a packet, as text: "" for nothing, "epoch=1,origin=0" for a stamp. */
 export function writtenBy({ effect }: Leaf): string {
   return effect.sets.map(([level, label]) => `${FIELDS[level]}=${label}`).join(",");
