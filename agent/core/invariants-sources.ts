@@ -1,6 +1,7 @@
 /** HF-SPOF-02: whose source a packet may have, decided for all packets. */
 
 import { formatPrefix } from "../../schemas/ip.ts";
+import { rescuePrefix } from "./compile/rescue.ts";
 import { about, inEveryPart, laneRegion, own, rescueLink, said, through } from "./invariants-regions.ts";
 import { type Invariant, placesOf, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
@@ -45,11 +46,11 @@ function liars(pipeline: Pipeline, subject: Subject): Node {
     regions.and(through(pipeline, "iif", [name]), arena.not(regions.of("saddr", allowed))),
   );
   const guarded = through(pipeline, "iif", [...places.flatMap((place) => place.interfaces), ...rescueLink(subject)]);
-  const inside = about(
-    pipeline,
-    "saddr",
-    places.flatMap((place) => place.subnets.map(formatPrefix)),
-  );
+  // Operators are behind their lane, as everybody inside is behind a place.
+  const inside = about(pipeline, "saddr", [
+    ...places.flatMap((place) => place.subnets.map(formatPrefix)),
+    formatPrefix(rescuePrefix(subject.root.network_id)),
+  ]);
   const nobody = facts.family === 4 ? arena.not(free) : arena.yes;
   const all = [
     own(pipeline, "saddr"),
