@@ -6,9 +6,9 @@ export const proofVerbs: readonly Verb[] = [
     name: "check",
     operands: "",
     sentence: "Prove the site without any router: shapes, laws, compile, invariants, contracts.",
-    flags: [ROUTER, ...SITE],
+    flags: [flag("coverage", "", "list the rules that no contract and no invariant depends on"), ROUTER, ...SITE],
     exits: [3],
-    json: "routers [{router, desired_digest, stand_in_keys, contracts [{id, state, text, why, questions}]}], clients",
+    json: "routers [{router, desired_digest, stand_in_keys, contracts [{id, state, text, why, questions}]}], clients;\n  with --coverage routers [].coverage {rules [{chain, rule, text, origin, contracts, invariants}],\n  elements [{set, element, origin, contracts, invariants}]}",
   },
   {
     name: "ask",

@@ -7,9 +7,10 @@ import type { Contract } from "../../schemas/intent.ts";
 import type { Family } from "../../schemas/ip.ts";
 import { type Problem, problem } from "../../schemas/problem.ts";
 import type { Claim, Sides } from "./contracts-claims.ts";
+import { originOf } from "./contracts-origin.ts";
 import { excess, missing } from "./contracts-questions.ts";
 import { type ContractSubject, type Ground, groundOf, sideOf } from "./contracts-sides.ts";
-import { originOf, packetText, ruleText, wayText } from "./contracts-text.ts";
+import { packetText, ruleText, wayText } from "./contracts-text.ts";
 import { ask, type Model, openModel } from "./verifier/model.ts";
 import type { Span, Witness } from "./verifier/question.ts";
 
@@ -83,15 +84,25 @@ function familiesOf(contract: Contract): readonly Family[] {
   return ([4, 6] as const).filter((family) => (family === 4 ? contract.v4 : contract.v6));
 }
 
-function decide({ subject, ground, model }: Work, contract: Contract): Judged & { readonly questions: number } {
+/** What a contract comes to on one router. */
+type Posed = {
+  readonly claims: readonly Claim[];
+  readonly spoken: readonly Family[]; // of what must be accepted
+  readonly unmet: readonly string[];
+  readonly met: ReadonlySet<string>;
+  readonly idle: string;
+  readonly inward: boolean;
+};
+
+function pose({ subject, ground }: Omit<Work, "model">, contract: Contract): Posed | Judged {
   const from = sideOf(subject, ground, contract.from, "from");
   const to = sideOf(subject, ground, contract.to, "to");
-  if (from === undefined || to === undefined) return { ...HOLDS, state: "elsewhere", questions: 0 };
-  if ("code" in from) return { ...undecided(from.detail), questions: 0 };
-  if ("code" in to) return { ...undecided(to.detail), questions: 0 };
+  if (from === undefined || to === undefined) return { ...HOLDS, state: "elsewhere" };
+  if ("code" in from) return undecided(from.detail);
+  if ("code" in to) return undecided(to.detail);
   const sides: Sides = { from, to, ground };
   if (from.word.kind === "router" && to.word.kind === "router") {
-    return { ...undecided("the router's packets to itself pass no policy"), questions: 0 };
+    return undecided("the router's packets to itself pass no policy");
   }
   const claims: Claim[] = [];
   const spoken: Family[] = [];
@@ -108,12 +119,24 @@ function decide({ subject, ground, model }: Work, contract: Contract): Judged & 
     // What comes through port-forwards is IPv4, and each port of a service needs its own.
     if (wanted.claims.length > 0) unmet.push(...wanted.unmet);
   }
+  return { claims, spoken, unmet, met, idle: from.idle || to.idle, inward };
+}
+
+/** Everything that a contract claims on the subject's router; nothing when it is about another, or makes no sense. */
+export function claimsOf(subject: ContractSubject, contract: Contract): readonly Claim[] {
+  const posed = pose({ subject, ground: groundOf(subject) }, contract);
+  return "claims" in posed ? posed.claims : [];
+}
+
+function decide(work: Work, contract: Contract): Judged & { readonly questions: number } {
+  const posed = pose(work, contract);
+  if (!("claims" in posed)) return { ...posed, questions: 0 };
+  const { claims, spoken, unmet, met, idle, inward } = posed;
   const empty = contract.kind === "only" && contract.services.length + contract.ports.length === 0;
-  const idle = from.idle || to.idle;
   let questions = 0;
   for (const claim of claims) {
     questions += 1;
-    const judged = judge(model, claim);
+    const judged = judge(work.model, claim);
     if (judged !== undefined) return { ...judged, questions };
   }
   if (contract.kind === "deny" || empty) {

@@ -149,6 +149,12 @@ export class Elements {
     return null;
   }
 
+  /** The text of the element of a map that holds the values; "" where sets have ranges. */
+  text(name: string, fields: readonly string[], values: readonly Value[], value: string): string {
+    if (this.#sets.get(name)?.interval !== false) return "";
+    return `${values.map((one, i) => elementPart(fields[i]!, one)).join(" . ")} : ${value}`;
+  }
+
   #exactOf(set: NftSet): ReadonlyMap<string, string> {
     const known = this.#exact.get(set.name);
     if (known !== undefined) return known;

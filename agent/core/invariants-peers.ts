@@ -238,6 +238,7 @@ const antiSpoof: Invariant = {
       ),
     ];
   },
+  reads: () => [{ set: "s_src4" }, { set: "s_src6" }],
 };
 
 export const peerInvariants: readonly Invariant[] = [

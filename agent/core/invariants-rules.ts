@@ -14,6 +14,14 @@ function finalDrop(chain: NftChain): readonly Problem[] {
   return found.map((text) => violated("HF-RULE-01", `The ${text}`));
 }
 
+/** The chains that say the last word about what comes in and what is forwarded: earlier ones may pass packets on. */
+function lastChains(nft: NftTable): readonly (readonly [hook: string, last: NftChain | undefined])[] {
+  return (["input", "forward"] as const).map((hook) => {
+    const chains = nft.chains.filter((chain) => chain.base?.hook === hook && chain.base.type === "filter");
+    return [hook, chains.sort((a, b) => a.base!.priority - b.base!.priority).at(-1)];
+  });
+}
+
 const dropByDefault: Invariant = {
   id: "HF-RULE-01",
   sentence: "Input and forward have the policy drop, and each ends in a drop that is counted.",
@@ -21,14 +29,13 @@ const dropByDefault: Invariant = {
   example: "A forward chain with policy accept.",
   fix: "Report it: the compiler must close both hooks; keep the last confirmed generation.",
   check: ({ desired }) =>
-    (["input", "forward"] as const).flatMap((hook): readonly Problem[] => {
-      // The last filter chain of a hook decides; earlier ones may pass packets on.
-      const chains = desired.nft.chains
-        .filter((chain) => chain.base?.hook === hook && chain.base.type === "filter")
-        .sort((a, b) => a.base!.priority - b.base!.priority);
-      const last = chains.at(-1);
-      return last === undefined ? [violated("HF-RULE-01", `There is no ${hook} chain.`)] : finalDrop(last);
-    }),
+    lastChains(desired.nft).flatMap(([hook, last]): readonly Problem[] =>
+      last === undefined ? [violated("HF-RULE-01", `There is no ${hook} chain.`)] : finalDrop(last),
+    ),
+  reads: ({ desired }) =>
+    lastChains(desired.nft).flatMap(([, last]) =>
+      last === undefined ? [] : [{ chain: last.name, rule: last.rules.length - 1 }],
+    ),
 };
 
 const NAME = /^[smvzpcb]_[A-Za-z0-9_]{1,120}$/;

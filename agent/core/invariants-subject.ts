@@ -28,7 +28,11 @@ export type Invariant = {
   readonly example: string; // what breaks it
   readonly fix: string;
   check(subject: Subject): readonly Problem[];
+  /** Rules, and sets with all of their elements, whose text it asks for: without one of them it is violated. */
+  reads?(subject: Subject): readonly Read[];
 };
+
+export type Read = { readonly chain: string; readonly rule: number } | { readonly set: string };
 
 /** A violation: the object in question, and what to do. */
 export function violated(id: string, detail: string): Problem {

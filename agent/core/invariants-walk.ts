@@ -29,7 +29,15 @@ type Rule = {
   readonly verdict: string; // "", "accept", "drop", "return", "nat", "goto x", "jump x"
   readonly notrack: boolean;
   readonly counters: readonly string[];
+  /** The element of a verdict map that it found. */
+  readonly entry: Entry | null;
 };
+
+/** An element of a verdict map. */
+export type Entry = { readonly set: string; readonly element: string };
+
+/** Hears of every rule that applied, or may have, and that did something an invariant could see. */
+export type Watch = (chain: string, rule: number, entry: Entry | null) => void;
 
 /** More ways than this in one chain and the text is not what this reader was written for. */
 const WAYS_MAX = 64;
@@ -45,7 +53,7 @@ function readMatch(
   reader: Reader,
   packet: Packet,
   elements: Elements,
-): { matches: boolean | undefined; verdict: string } {
+): { matches: boolean | undefined; verdict: string; entry?: Entry } {
   const names: string[] = [];
   for (let token = reader.tokens[reader.at] ?? ""; isField(token); token = reader.tokens[reader.at] ?? "") {
     names.push(token);
@@ -63,7 +71,11 @@ function readMatch(
   const known = values as readonly Value[];
   if (operand.startsWith("@")) {
     const found = elements.find(operand.slice(1), names, known);
-    if (map) return { matches: found === undefined ? undefined : found !== null, verdict: found ?? "" };
+    if (map) {
+      const set = operand.slice(1);
+      const entry = { set, element: elements.text(set, names, known, found ?? "") };
+      return { matches: found === undefined ? undefined : found !== null, verdict: found ?? "", entry };
+    }
     if (found === undefined) return { matches: undefined, verdict: "" };
     return { matches: (found !== null) !== negated, verdict: "" };
   }
@@ -105,6 +117,7 @@ export function readRule(tokens: readonly string[], packet: Packet, elements: El
   let matches: boolean | undefined = true;
   let verdict = "";
   let notrack = false;
+  let entry: Entry | null = null;
   const counters: string[] = [];
   while (reader.at < reader.tokens.length && verdict === "" && matches !== false) {
     const token = reader.tokens[reader.at] ?? "";
@@ -120,6 +133,7 @@ export function readRule(tokens: readonly string[], packet: Packet, elements: El
       const found = readMatch(reader, packet, elements);
       matches = and(matches, found.matches);
       verdict = found.verdict;
+      entry = found.entry ?? null;
     } else if (token === "counter") {
       if (second === "name") counters.push(reader.tokens[reader.at + 2] ?? "");
       reader.at += second === "name" ? 3 : 1;
@@ -134,7 +148,7 @@ export function readRule(tokens: readonly string[], packet: Packet, elements: El
       reader.at += token === "limit" ? 3 : 1;
     }
   }
-  return { matches, verdict, notrack, counters };
+  return { matches, verdict, notrack, counters, entry };
 }
 
 type State = { readonly notrack: boolean; readonly counters: readonly string[] };
@@ -145,6 +159,8 @@ type Step = State & { readonly verdict: End["verdict"] | "next"; readonly chain:
 
 /** Sends packets through one table. */
 export class Walker {
+  /** Whoever wants to know by which rules packets went; nobody, as a rule. */
+  watch: Watch | null = null;
   readonly #chains: ReadonlyMap<string, NftChain>;
   readonly #tokens = new Map<string, readonly string[]>(); // of each rule's text, split once
   readonly #elements: Elements;
@@ -189,9 +205,10 @@ export class Walker {
     if (depth > DEPTH_MAX) return anything(chain.name);
     const ends: End[] = [];
     let going: readonly State[] = [{ notrack: state.notrack, counters: state.counters }];
-    for (const text of chain.rules) {
+    for (const [index, text] of chain.rules.entries()) {
       const rule = readRule(this.#split(text), packet, this.#elements);
       if (rule.matches === false) continue;
+      if (rule.verdict !== "" || rule.notrack || rule.counters.length > 0) this.watch?.(chain.name, index, rule.entry);
       const next: State[] = rule.matches === undefined ? [...going] : [];
       for (const one of going) {
         const after = { notrack: one.notrack || rule.notrack, counters: [...one.counters, ...rule.counters] };

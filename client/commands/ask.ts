@@ -1,8 +1,9 @@
 /** `ask`: what becomes of a packet that nobody sent yet, by the rules that the site compiles to. Asks no router. */
 import { compile } from "../../agent/core/compile.ts";
 import { answerQuestion, type FamilyAnswer, type Reply } from "../../agent/core/contracts-ask.ts";
+import { originOf } from "../../agent/core/contracts-origin.ts";
 import type { ContractSubject } from "../../agent/core/contracts-sides.ts";
-import { originOf, packetText, ruleText, wayText } from "../../agent/core/contracts-text.ts";
+import { packetText, ruleText, wayText } from "../../agent/core/contracts-text.ts";
 import { openModel } from "../../agent/core/verifier/model.ts";
 import type { Witness } from "../../agent/core/verifier/question.ts";
 import { readShort } from "../../schemas/contract-short.ts";

@@ -1,7 +1,9 @@
 /** `check`: the proof without any router. What is proven is the site, and the router proves it again with the real keys. */
 import type { ContractProof } from "../../agent/core/contracts.ts";
+import type { Coverage } from "../../agent/core/coverage.ts";
 import { prove } from "../../agent/core/prove.ts";
 import type { Problem } from "../../schemas/problem.ts";
+import { coverageJson, coverageText } from "../coverage-text.ts";
 import { type Ending, finished, refused } from "../out.ts";
 import type { Context } from "../session.ts";
 import type { Site } from "../site/site.ts";
@@ -12,6 +14,7 @@ type Checked = {
   readonly desired_digest: Uint8Array;
   readonly stand_in_keys: readonly string[];
   readonly contracts: readonly Pick<ContractProof, "id" | "state" | "text" | "why" | "questions">[];
+  readonly coverage?: Coverage;
 };
 
 /** A part of the intent that a detail names, with its line. */
@@ -24,7 +27,12 @@ function placeOrigins(site: Site, one: Problem): Problem {
   return { ...one, detail };
 }
 
-function checkRouter(site: Site, { input, standIns }: SiteSubject): Checked | readonly Problem[] {
+/** The proof of one router; `wanted`: with what depends on each of its rules. */
+async function checkRouter(
+  site: Site,
+  { input, standIns }: SiteSubject,
+  wanted: boolean,
+): Promise<Checked | readonly Problem[]> {
   const proven = prove(input);
   if (!proven.ok) return proven.problems.map((one) => site.locate(placeOrigins(site, one)));
   const contracts = proven.value.contracts.map(({ id, state, text, why, questions }) => ({
@@ -34,7 +42,12 @@ function checkRouter(site: Site, { input, standIns }: SiteSubject): Checked | re
     why,
     questions,
   }));
-  return { router: input.router, desired_digest: proven.value.digest, stand_in_keys: standIns, contracts };
+  const checked = { router: input.router, desired_digest: proven.value.digest, stand_in_keys: standIns, contracts };
+  if (!wanted) return checked;
+  // Loaded for those who ask for it.
+  const { coverageOf } = await import("../../agent/core/coverage.ts");
+  const coverage = coverageOf({ ...input, intent: site.intent, desired: proven.value.desired });
+  return coverage.ok ? { ...checked, coverage: coverage.value } : coverage.problems;
 }
 
 /** The parts of a broken contract, one below the other. */
@@ -45,14 +58,20 @@ const inLines = (one: Problem): Problem => ({
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
-function routerLines({ router, desired_digest, stand_in_keys, contracts }: Checked): string {
+function routerLines(site: Site, { router, desired_digest, stand_in_keys, contracts, coverage }: Checked): string {
   const note = stand_in_keys.length === 0 ? "" : `, with stand-in keys for ${stand_in_keys.join(", ")}`;
   const idle = contracts.filter((one) => one.state === "idle");
   const proven = contracts.filter((one) => one.state === "holds");
   const lines = [`${router}: proven, sha256:${Buffer.from(desired_digest).toString("hex")}${note}`];
   if (contracts.length > 0) lines.push(`${router}: ${plural(proven.length, "contract")} proven for all packets`);
   for (const { text, why } of idle) lines.push(`${router}: idle: ${text}: ${why}`);
-  return lines.map((line) => `${line}\n`).join("");
+  const covered = coverage === undefined ? "" : coverageText(site, router, coverage);
+  return `${lines.map((line) => `${line}\n`).join("")}${covered}`;
+}
+
+/** As --json has it. */
+function routerFields(site: Site, { coverage, ...checked }: Checked): Readonly<Record<string, unknown>> {
+  return coverage === undefined ? checked : { ...checked, coverage: coverageJson(site, coverage) };
 }
 
 /** `holdfast check` */
@@ -62,20 +81,25 @@ export async function check(context: Context): Promise<Ending> {
   const { site, routers } = opened.value;
   const good: Checked[] = [];
   const found: Problem[] = [];
+  const wanted = context.args.has("coverage");
   for (const subject of routers) {
-    const result = checkRouter(site, subject);
+    const stop = context.voice.progress(`Proving ${subject.input.router}`);
+    const result = await checkRouter(site, subject, wanted);
+    stop();
     if ("router" in result) good.push(result);
     else found.push(...result);
   }
   if (found.length > 0) {
     const problems = distinct(found);
-    return refused(context.json ? problems : problems.map(inLines), { routers: good });
+    return refused(context.json ? problems : problems.map(inLines), {
+      routers: good.map((one) => routerFields(site, one)),
+    });
   }
   const { clients } = site.inventory;
   const counts = [plural(good.length, "router"), plural(clients.length, "client")];
   if (site.intent.contracts.length > 0) counts.push(plural(site.intent.contracts.length, "contract"));
-  return finished(`${good.map(routerLines).join("")}Good: ${counts.join(", ")}.\n`, {
-    routers: good,
+  return finished(`${good.map((one) => routerLines(site, one)).join("")}Good: ${counts.join(", ")}.\n`, {
+    routers: good.map((one) => routerFields(site, one)),
     clients: clients.length,
   });
 }

@@ -157,6 +157,40 @@ describe("check", () => {
     expect(routers[0]!.contracts[0]).toMatchObject({ id: "deny-lab-lan", state: "holds", text: "deny: lab -> lan" });
   });
 
+  test("--coverage lists what no contract and no invariant depends on, with lines, and all of it in its object", async () => {
+    using place = new Place();
+    const folder = site(place, "homelab");
+    const [text, json] = await Promise.all([
+      place.run(["check", "--coverage"], folder),
+      place.run(["check", "--coverage", "--json"], folder),
+    ]);
+    expect([text.exit, text.stderr, json.exit]).toEqual([0, "", 0]);
+    type Cover = { readonly chain: string; readonly text: string; readonly origin: string } & Record<
+      "contracts" | "invariants",
+      readonly string[]
+    >;
+    const { routers } = json.json() as { routers: { coverage: { rules: readonly Cover[]; elements: object[] } }[] };
+    const { rules, elements } = routers[0]!.coverage;
+    const open = rules.filter((one) => one.contracts.length + one.invariants.length === 0);
+    expect(text.stdout).toContain(
+      `r1: ${rules.length - open.length} of ${rules.length} rules are held by a contract or invariant, and `,
+    );
+    expect(text.stdout).toContain(`of ${elements.length} elements of sets and maps.\n`);
+    const lan = rules.find((one) => one.chain === "z_o_lan" && one.text.includes('"lab0"'))!;
+    expect(lan.contracts).toEqual(["allow-lan-lab"]);
+    const line = lineOf(folder, "- id: lab-split");
+    expect(text.stdout).toContain(
+      `  chain p_o_lab_split
+    0  oifname "lab0" ip daddr @s_net4_lab goto c_stamp  profile lab-split, intent.yaml:${line}:5 profiles[5]
+`,
+    );
+    expect(text.stdout).toMatch(/\n {2}chain z_r_home: \d+ \(answers in flows of an older policy/);
+    expect(text.stdout).toMatch(
+      /\n {4}10\.102\.0\.20 : goto p_o_lab_dual +client probe-v6, inventory\.yaml:\d+:5 clients/,
+    );
+    expect(text.stdout).toEndWith("Good: 1 router, 12 clients, 22 contracts.\n");
+  });
+
   test("shows each broken one with its packet, way, rule and lines: contract.violated, contract.undecided", async () => {
     using place = new Place();
     const folder = site(place, "homelab", (text) =>
