@@ -5,7 +5,7 @@
 import { contractText } from "../../schemas/contract-words.ts";
 import type { Contract } from "../../schemas/intent.ts";
 import type { Family } from "../../schemas/ip.ts";
-import { type Problem, problem } from "../../schemas/problem.ts";
+import { type Problem, problem, type Result } from "../../schemas/problem.ts";
 import type { Claim, Sides } from "./contracts-claims.ts";
 import { originOf } from "./contracts-origin.ts";
 import { excess, missing } from "./contracts-questions.ts";
@@ -162,6 +162,17 @@ function decide(work: Work, contract: Contract): Judged & { readonly questions: 
   return { ...HOLDS, questions };
 }
 
+/** Decides contracts on one generation, which is read once. Code verify.unmodelled. */
+export function proverOf(subject: ContractSubject): Result<(contract: Contract) => ContractProof> {
+  const model = subject.opened ?? openModel(subject.desired);
+  if (!model.ok) return model;
+  const work = { subject, ground: groundOf(subject), model: model.value };
+  const value = (contract: Contract): ContractProof => {
+    return { id: contract.id, text: contractText(contract), ...decide(work, contract) };
+  };
+  return { ok: true, value };
+}
+
 /** Every contract of the intent with what became of it, in its order. Code verify.unmodelled in `problems`. */
 export function proveContracts(subject: ContractSubject): {
   readonly proofs: readonly ContractProof[];
@@ -170,16 +181,13 @@ export function proveContracts(subject: ContractSubject): {
   const { contracts } = subject.intent;
   // Reading a large ruleset takes time that a site without contracts does not owe.
   if (contracts.length === 0) return { proofs: [], problems: [] };
-  const model = subject.opened ?? openModel(subject.desired);
-  if (!model.ok) {
-    const why = model.problems.map((one) => `${one.path}: ${one.detail}`).join("; ");
+  const prover = proverOf(subject);
+  if (!prover.ok) {
+    const why = prover.problems.map((one) => `${one.path}: ${one.detail}`).join("; ");
     const problems = contracts.map((contract, c) => undecidedProblem(contract, c, why));
     return { proofs: [], problems };
   }
-  const work = { subject, ground: groundOf(subject), model: model.value };
-  const proofs = contracts.map((contract): ContractProof => {
-    return { id: contract.id, text: contractText(contract), ...decide(work, contract) };
-  });
+  const proofs = contracts.map(prover.value);
   const problems = proofs.flatMap((proof, c): Problem[] => {
     if (proof.state === "undecided") return [undecidedProblem(contracts[c]!, c, proof.why)];
     return proof.witness === null

@@ -1,15 +1,17 @@
 /** `ask`: what becomes of a packet that nobody sent yet, by the rules that the site compiles to. Asks no router. */
-import { compile } from "../../agent/core/compile.ts";
+import { type CompileInput, compile } from "../../agent/core/compile.ts";
 import { answerQuestion, type FamilyAnswer, type Reply } from "../../agent/core/contracts-ask.ts";
 import { originOf } from "../../agent/core/contracts-origin.ts";
 import type { ContractSubject } from "../../agent/core/contracts-sides.ts";
 import { packetText, ruleText, wayText } from "../../agent/core/contracts-text.ts";
+import type { Edit } from "../../agent/core/edits-try.ts";
 import { openModel } from "../../agent/core/verifier/model.ts";
 import type { Witness } from "../../agent/core/verifier/question.ts";
-import { readShort } from "../../schemas/contract-short.ts";
+import { type Asked, idOf, readShort } from "../../schemas/contract-short.ts";
 import { contractText } from "../../schemas/contract-words.ts";
 import type { Problem } from "../../schemas/problem.ts";
 import { didYouMean, printable, usageError } from "../args.ts";
+import { editJson, editText } from "../edit-text.ts";
 import { type Ending, type ExitCode, refused, table } from "../out.ts";
 import type { Context } from "../session.ts";
 import type { Site } from "../site/site.ts";
@@ -68,6 +70,26 @@ function guessed({ intent, inventory }: Site, problem: Problem): Problem {
   return { ...problem, detail: `${problem.detail}${guess}` };
 }
 
+/** The smallest edit with which the answer would be the other one: none of it, or all of it. */
+async function editFor(
+  context: Context,
+  site: Site,
+  input: CompileInput,
+  question: Asked,
+  verdict: Reply["verdict"],
+): Promise<Edit | null> {
+  const stop = context.voice.progress("Looking for an edit");
+  const { smallestEdit } = await import("../../agent/core/edits-try.ts");
+  const { listed: _, ...asked } = question;
+  const lists = { services: [...asked.services], ports: [...asked.ports] };
+  const kind = verdict === "yes" ? ("deny" as const) : ("allow" as const);
+  // No contract of the site may have the name.
+  const id = idOf("asked", question, new Set(site.intent.contracts.map((one) => one.id)));
+  const edit = smallestEdit(input, { ...asked, ...lists, id, kind });
+  stop();
+  return edit;
+}
+
 /** `holdfast ask QUESTION` */
 export async function askQuestion(context: Context): Promise<Ending> {
   const asked = readShort(context.args.operands.join(" "));
@@ -97,6 +119,7 @@ export async function askQuestion(context: Context): Promise<Ending> {
   if (!reply.ok) return refused(reply.problems.map((one) => guessed(site, one)));
   const { verdict, why, families } = reply.value;
   const shown = { subject, site };
+  const edit = context.args.has("edit") ? await editFor(context, site, input, asked, verdict) : undefined;
   const text = contractText({ ...asked, kind: "allow" }).slice("allow: ".length);
   const said = { yes: "yes", no: "no", partly: "partly", nobody: `nobody can: ${why}` }[verdict];
   const parts = families.map((one) => {
@@ -105,7 +128,7 @@ export async function askQuestion(context: Context): Promise<Ending> {
   });
   return {
     exit: EXITS[verdict],
-    answer: `${text}: ${said}\n${parts.join("")}`,
+    answer: `${text}: ${said}\n${parts.join("")}${edit === undefined ? "" : editText(site, edit, verdict === "yes")}`,
     fields: {
       router: input.router,
       question: text,
@@ -118,6 +141,7 @@ export async function askQuestion(context: Context): Promise<Ending> {
         dropped: witnessJson(shown, one.dropped),
         answers: one.accepted === null ? "" : one.answerDropped === null ? "pass" : "dropped",
       })),
+      ...(edit === undefined ? {} : { edit: editJson(site, edit) }),
     },
     problems: [],
   };

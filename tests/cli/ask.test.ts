@@ -67,6 +67,32 @@ describe("ask", () => {
     });
   });
 
+  test("--edit ends with the smallest edit that would decide otherwise, its places and what it would break", async () => {
+    using place = new Place();
+    const folder = site(place, "homelab", (text) => text.replace("  - deny: profile split -> internet\n", ""));
+    const [open, shut, none] = await Promise.all([
+      place.run(["ask", "--edit", "profile split -> internet"], folder),
+      place.run(["ask", "--edit", "--json", "client offsite-box -> 10.0.0.10 tcp/22"], folder),
+      place.run(["ask", "--edit", "lab -> lan"], folder),
+    ]);
+    expect([open.exit, shut.exit, none.exit]).toEqual([3, 0, 3]);
+    const line = lineOf(folder, "- id: split");
+    expect(open.stdout).toEndWith(`To let all of this pass:
+  intent.yaml:${line}:5 profiles[0].internet.v4: set true
+  intent.yaml:${line}:5 profiles[0].internet.v6: set true
+`);
+    expect(none.stdout).toEndWith("No small edit would let all of this pass.\n");
+    expect((shut.json() as { edit: object }).edit).toEqual({
+      changes: [
+        {
+          place: expect.stringMatching(/^inventory\.yaml:\d+:\d+ clients\[6\]\.services\[0\]$/),
+          ...{ list: "clients", id: "offsite-box", field: "services", op: "remove", value: "nas-rsync" },
+        },
+      ],
+      breaks: ["only: client offsite-box -> lan: [nas-rsync]"],
+    });
+  });
+
   test("mistakes: a question that is none, a name that nobody has, two routers", async () => {
     using place = new Place();
     const folder = site(place, "homelab");
@@ -203,7 +229,8 @@ describe("check", () => {
       said.stderr,
     ).toStartWith(`error: contract.violated at intent.yaml:${line}:5 contracts[0]: deny: lan -> lab: but tcp 10.0.0.10:40000 -> 10.0.30.10:443 is accepted
   way: lan (lan0) > b_prerouting_raw > b_prerouting > b_dstnat > b_mss > b_forward > z_o_lan > c_stamp > b_srcnat > b_postrouting > lab (lab0)
-  decided by chain z_o_lan, rule 0: oifname "lab0" ip daddr @s_net4_lab goto c_stamp [10.0.30.0/24] (policy lan-lab, intent.yaml:${lineOf(folder, "- id: lan-lab")}:5 policies[1]).
+  decided by chain z_o_lan, rule 0: oifname "lab0" ip daddr @s_net4_lab goto c_stamp [10.0.30.0/24] (policy lan-lab, intent.yaml:${lineOf(folder, "- id: lan-lab")}:5 policies[1])
+  mended by intent.yaml:${lineOf(folder, "- id: lan-lab")}:5 policies[1]: remove lan-lab; then broken: allow: lan -> lab.
 error: contract.undecided at intent.yaml:${line + 1}:5 contracts[1]: deny: router -> router cannot be decided: `);
   });
 });
