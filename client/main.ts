@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import("./commands/init.ts")).init,
   check: async () => (await import("./commands/check.ts")).check,
   ask: async () => (await import("./commands/ask.ts")).askQuestion,
+  test: async () => (await import("./commands/test.ts")).testContracts,
   matrix: async () => (await import("./commands/matrix.ts")).matrix,
   plan: async () => (await import("./commands/push.ts")).plan,
   push: async () => (await import("./commands/push.ts")).push,

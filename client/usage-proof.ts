@@ -29,4 +29,14 @@ export const proofVerbs: readonly Verb[] = [
     exits: [3],
     json: "routers [{router, rows, columns, cells [{from, to, v4, v6 {verdict, kinds, more}}]}]",
   },
+  {
+    name: "test",
+    operands: "",
+    sentence: "Replay the contracts with real packets, on a router built in a namespace of this machine.",
+    about:
+      "Loads the rules that a push would load, sends packets of each contract and of its borders, and holds what the\nkernel does against the proof. As root, or with user namespaces; needs nft, ip and sysctl. Asks no router, and\nnothing of it outlives the command.",
+    flags: [ROUTER, ...SITE],
+    exits: [3],
+    json: "routers [{router, contracts [{id, text, packets, accepted, mismatches [{packet, proven, kernel}]}]}], packets",
+  },
 ];

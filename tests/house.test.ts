@@ -77,8 +77,10 @@ const rules: RuleCase[] = [
     breaks: {
       "client/a.ts": 'Bun.spawn(["x"]);\nimport { spawn } from "node:child_process";\nBun.serve({});',
       "client/git.ts": 'Bun.spawnSync(["git"]);',
+      "client/replay/tools.ts": 'Bun.spawn(["nft"]);',
+      "client/replay/yard.ts": 'Bun.spawn(["nft"]);',
     },
-    at: ["client/a.ts:1", "client/a.ts:3", "client/a.ts:2"],
+    at: ["client/a.ts:1", "client/a.ts:3", "client/a.ts:2", "client/replay/yard.ts:1"],
   },
   {
     name: "no utils, shared or helpers",

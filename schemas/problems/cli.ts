@@ -258,6 +258,22 @@ const receiptProblems: readonly ProblemEntry[] = [
 ];
 
 export const cliProblems: readonly ProblemEntry[] = [
+  {
+    code: "replay.mismatch",
+    sentence: "The kernel did something else with a packet than was proven.",
+    status: 409,
+    exit: 3,
+    safe: "Nothing was changed: the rules were loaded into a namespace that is gone.",
+    next: "Do not push this site; report the packet and both verdicts.",
+  },
+  {
+    code: "replay.unavailable",
+    sentence: "This machine cannot replay packets.",
+    status: 503,
+    exit: 3,
+    safe: "Nothing was changed, and the proof of holdfast check stands without it.",
+    next: "Install what is missing, or run holdfast test as root on a Linux machine with nft.",
+  },
   ...commandProblems,
   ...linkProblems,
   ...keyProblems,

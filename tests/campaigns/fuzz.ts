@@ -3,8 +3,9 @@
  * every interface. What the kernel does with each is held against what the oracles say (tests/fuzz/oracle.ts). Every
  * third site's ruleset is bent (tests/fuzz/bend.ts), because the compiler's own leave much of nft unused.
  */
+
+import { stayOnOneProcessor } from "../../client/replay/libc.ts";
 import { fuzzCase } from "../fuzz/case.ts";
-import { stayOnOneProcessor } from "../fuzz/libc.ts";
 import { leaveYard } from "../fuzz/run.ts";
 import { runCampaign } from "./campaign.ts";
 

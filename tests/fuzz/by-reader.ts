@@ -1,4 +1,6 @@
 /** The first oracle: the reader of tests/fuzz/nft.ts, led through the hooks in the kernel's order. */
+
+import { ICMP, ICMP6, TCP, UDP } from "../../client/replay/wire.ts";
 import type { NftTable } from "../../schemas/desired.ts";
 import type { Ip } from "../../schemas/ip.ts";
 import { answerTo } from "./conntrack.ts";
@@ -6,7 +8,6 @@ import { Ruleset } from "./nft.ts";
 import type { Fate, Moment, Out, Place } from "./oracle.ts";
 import { newRun, type Regs, type Run } from "./regs.ts";
 import { refusedAtOnce, type Way } from "./routes.ts";
-import { ICMP, ICMP6, TCP, UDP } from "./wire.ts";
 
 /** A fate with why, and with what the packet leaves behind in conntrack. */
 export type Decision = {

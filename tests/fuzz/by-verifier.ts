@@ -5,26 +5,12 @@
  */
 import { ask, type Model, openModel } from "../../agent/core/verifier/model.ts";
 import type { Answer, Region, Span, Witness } from "../../agent/core/verifier/question.ts";
-import type { Desired, DesiredRoute, NftTable } from "../../schemas/desired.ts";
+import { leased } from "../../client/replay/ground.ts";
+import { ICMP, ICMP6, SYN, TCP, UDP } from "../../client/replay/wire.ts";
+import type { NftTable } from "../../schemas/desired.ts";
 import { formatIp, parseIp } from "../../schemas/ip.ts";
-import { LEASE_METRIC } from "./arena.ts";
 import type { Decide, Fate, Moment, Out, Place, Refused } from "./oracle.ts";
 import { type Routes, refusedAtOnce } from "./routes.ts";
-import type { Site } from "./sites.ts";
-import { ICMP, ICMP6, SYN, TCP, UDP } from "./wire.ts";
-
-/** The generation with what providers leased, as if the intent had named it: its proof stands in for such addresses. */
-function leased({ desired, leases }: Site): Desired {
-  const cidrs = leases.flatMap((lease) => lease.cidrs.map((cidr) => ({ interface: lease.interface, cidr })));
-  const ways = leases.flatMap((lease, i) =>
-    lease.gateways.map((via): DesiredRoute => {
-      const family = via.includes(":") ? 6 : 4;
-      const to = family === 6 ? "::/0" : "0.0.0.0/0";
-      return { family, to, via, interface: lease.interface, table: 254, metric: LEASE_METRIC + i };
-    }),
-  );
-  return { ...desired, addresses: [...desired.addresses, ...cidrs], routes: [...desired.routes, ...ways] };
-}
 
 const models = new WeakMap<NftTable, Model>();
 

@@ -6,12 +6,12 @@
  */
 import type { Packet } from "../../agent/core/invariants-packet.ts";
 import { Walker, type Way } from "../../agent/core/invariants-walk.ts";
+import { ICMP, ICMP6, SYN, TCP, UDP } from "../../client/replay/wire.ts";
 import type { NftTable } from "../../schemas/desired.ts";
 import { formatIp, type Ip, parseIp } from "../../schemas/ip.ts";
 import { decisions } from "./by-reader.ts";
 import { type Decide, type Fate, fateText, type Moment, type Out, type Place } from "./oracle.ts";
 import { type Way as Route, refusedAtOnce } from "./routes.ts";
-import { ICMP, ICMP6, SYN, TCP, UDP } from "./wire.ts";
 
 const ICMP_NAMES: Readonly<Record<number, string>> = {
   0: "echo-reply",

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { rulesetText } from "../../agent/core/nft-text.ts";
+import { shotText } from "../../client/replay/wire.ts";
 import { type Counts, Miss, type Random } from "../campaigns/campaign.ts";
 import { bent } from "./bend.ts";
 import { byReader } from "./by-reader.ts";
@@ -11,7 +12,6 @@ import { byWalker } from "./by-walker.ts";
 import { Disagreement, type Oracle, type Plan, runSite } from "./run.ts";
 import { shrunk } from "./shrink.ts";
 import { siteAtRandom } from "./sites.ts";
-import { shotText } from "./wire.ts";
 
 export const ORACLES: readonly Oracle[] = [
   { name: "reader", decide: byReader },

@@ -4,9 +4,10 @@
  * even when a rule dropped the reply. TCP is followed as far as the test plays it: three-way handshake, data, loose
  * pick-up (nf_conntrack_tcp_loose is 1), resets.
  */
+
+import { ACK, type Ends, FIN, ICMP, ICMP6, isError, RST, type Shot, SYN, TCP, UDP } from "../../client/replay/wire.ts";
 import { formatIp } from "../../schemas/ip.ts";
 import type { Ct } from "./regs.ts";
-import { ACK, type Ends, FIN, ICMP, ICMP6, isError, RST, type Shot, SYN, TCP, UDP } from "./wire.ts";
 
 /** One flow: its packets as they came (original), and what an answer looks like before it is translated back. */
 export type Flow = {

@@ -1,8 +1,8 @@
 /** The slice of the campaign finds faults of an oracle, and calls none wrong that is right. Real kernel, real packets. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { stayOnOneProcessor } from "../../client/replay/libc.ts";
 import { randomOf } from "../campaigns/campaign.ts";
 import { ORACLES, planOf } from "./case.ts";
-import { stayOnOneProcessor } from "./libc.ts";
 import { plants } from "./plants.ts";
 import { leaveYard, type Oracle, runSite } from "./run.ts";
 

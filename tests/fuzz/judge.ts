@@ -1,8 +1,9 @@
 /** Whether what the kernel did with a packet is one of the fates that an oracle holds possible. */
+
+import type { Sighting } from "../../client/replay/ports.ts";
+import { endsText, ICMP, ICMP6, type Seen, type Shot, TCP, UDP } from "../../client/replay/wire.ts";
 import { formatIp } from "../../schemas/ip.ts";
 import { type Fate, fateText, type Out } from "./oracle.ts";
-import type { Sighting } from "./ports.ts";
-import { endsText, ICMP, ICMP6, type Seen, type Shot, TCP, UDP } from "./wire.ts";
 
 const isIcmp = (protocol: number): boolean => protocol === ICMP || protocol === ICMP6;
 

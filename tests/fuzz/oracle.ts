@@ -1,10 +1,11 @@
 /** What an oracle is asked and what it answers: `Decide` is all that the campaign knows of an oracle. */
+
+import { type Ends, ICMP, ICMP6, type Shot } from "../../client/replay/wire.ts";
 import type { NftTable } from "../../schemas/desired.ts";
 import { formatIp, type Ip } from "../../schemas/ip.ts";
 import type { Conntrack, View } from "./conntrack.ts";
 import type { Routes } from "./routes.ts";
 import type { Site } from "./sites.ts";
-import { type Ends, ICMP, ICMP6, type Shot } from "./wire.ts";
 
 /** A router with the ruleset in force. */
 export type Place = {

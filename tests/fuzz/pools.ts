@@ -1,10 +1,10 @@
 /** Addresses and ports that a site's packets are made of: from intent, inventory and what is on the router. */
 import { operatorRescueAddress } from "../../agent/core/compile/rescue.ts";
+import { interfacesOf } from "../../client/replay/ground.ts";
+import { TCP, UDP } from "../../client/replay/wire.ts";
 import { formatIp, type Ip, lastOf, parseIp, parsePrefix } from "../../schemas/ip.ts";
-import { interfacesOf } from "./arena.ts";
 import type { Routes } from "./routes.ts";
 import type { Site } from "./sites.ts";
-import { TCP, UDP } from "./wire.ts";
 
 export type Pools = {
   readonly interfaces: readonly string[];

@@ -13,6 +13,8 @@
  *   than the packet's device), and a packet to a neighbour's leaves by the interface on which it came. A link-local source
  *   is refused by ip6_forward() only when the packet would leave by another interface.
  */
+
+import { addressesOf, interfacesOf, LEASE_METRIC } from "../../client/replay/ground.ts";
 import {
   BITS,
   contains,
@@ -26,7 +28,6 @@ import {
   parseIp,
   parsePrefix,
 } from "../../schemas/ip.ts";
-import { addressesOf, interfacesOf, LEASE_METRIC } from "./arena.ts";
 import type { Site } from "./sites.ts";
 
 export type Way =

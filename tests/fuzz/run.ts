@@ -2,6 +2,9 @@
  * One site against the kernel: its router is built, its ruleset loaded, packets are put in one after the other, and the
  * fate of each is held against what every oracle says. In between, the policy's epoch ends, so that flows go stale.
  */
+
+import type { Sighting } from "../../client/replay/ports.ts";
+import { type Ends, type Shot, shotText } from "../../client/replay/wire.ts";
 import type { NftTable } from "../../schemas/desired.ts";
 import type { Random } from "../campaigns/campaign.ts";
 import { Arena, Yard } from "./arena.ts";
@@ -10,11 +13,9 @@ import { Conntrack } from "./conntrack.ts";
 import { fitting, sightingText } from "./judge.ts";
 import { type Decide, fateText, type Moment, type Place } from "./oracle.ts";
 import { poolsOf } from "./pools.ts";
-import type { Sighting } from "./ports.ts";
 import { Routes } from "./routes.ts";
 import { Gun } from "./shots.ts";
 import type { Site } from "./sites.ts";
-import { type Ends, type Shot, shotText } from "./wire.ts";
 
 /** An oracle under test, and what it is told of the ruleset: a test plants a fault there. */
 export type Oracle = { readonly name: string; readonly decide: Decide; readonly told?: (table: NftTable) => NftTable };

@@ -2,13 +2,14 @@
  * Packets for a site: mostly what people and their machines would send, at the edges of what the site allows, and a
  * good part of what nobody should. The pools come from intent, inventory and what is on the router.
  */
+
+import { ACK, ANY, type Ends, FIN, ICMP, ICMP6, RST, type Shot, SYN, TCP, UDP } from "../../client/replay/wire.ts";
 import { type Family, formatIp, type Ip } from "../../schemas/ip.ts";
 import type { Random } from "../campaigns/campaign.ts";
 import type { Conntrack, Flow } from "./conntrack.ts";
 import { chance, oneOf } from "./pick.ts";
 import { ip, type Pools, STRANGERS } from "./pools.ts";
 import type { Routes } from "./routes.ts";
-import { ACK, ANY, type Ends, FIN, ICMP, ICMP6, RST, type Shot, SYN, TCP, UDP } from "./wire.ts";
 
 type Draft = Partial<Shot> & Pick<Shot, "iif" | "source" | "target" | "protocol">;
 

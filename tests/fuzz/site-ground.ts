@@ -1,14 +1,8 @@
 /** Uplinks, zones with the router's addresses in them, and WireGuard networks of a random site. */
+import type { Lease } from "../../client/replay/ground.ts";
 import type { IntentInput } from "../../schemas/intent.ts";
 import type { Random } from "../campaigns/campaign.ts";
 import { chance, oneOf } from "./pick.ts";
-
-/** What a provider gives a dynamic uplink: not in the intent, and not in what it compiles to. */
-export type Lease = {
-  readonly interface: string;
-  readonly cidrs: readonly string[];
-  readonly gateways: readonly string[];
-};
 
 export type Zones = NonNullable<IntentInput["zones"]>;
 type Uplinks = NonNullable<IntentInput["routers"][number]["uplinks"]>;

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { rescuePorts } from "../../agent/core/compile/rescue.ts";
 import type { CompileInput } from "../../agent/core/compile.ts";
 import { prove } from "../../agent/core/prove.ts";
+import type { Lease } from "../../client/replay/ground.ts";
 import type { Desired } from "../../schemas/desired.ts";
 import { sha256 } from "../../schemas/digest.ts";
 import { IntentDocument, type IntentInput } from "../../schemas/intent.ts";
@@ -17,7 +18,7 @@ import type { Random } from "../campaigns/campaign.ts";
 import { intentOf, inventoryOf, operatorOf, reportOf, rootOf, rosterOf } from "../core/compile-sites.ts";
 import { chance, oneOf, some } from "./pick.ts";
 import { clientsAtRandom, type Ground } from "./site-clients.ts";
-import { insideAtRandom, type Lease, networksAtRandom, uplinksAtRandom, type Zones } from "./site-ground.ts";
+import { insideAtRandom, networksAtRandom, uplinksAtRandom, type Zones } from "./site-ground.ts";
 import { policiesAtRandom, servicesAtRandom } from "./site-policies.ts";
 
 export type Site = {

@@ -22,6 +22,7 @@ const libc = dlopen("libc.so.6", {
   sendto: { args: [i32, pointer, u64, i32, pointer, u32], returns: i64 },
   recvfrom: { args: [i32, pointer, u64, i32, pointer, pointer], returns: i64 },
   setns: { args: [i32, i32], returns: i32 },
+  unshare: { args: [i32], returns: i32 },
   if_nametoindex: { args: [pointer], returns: u32 },
   sched_getaffinity: { args: [i32, u64, pointer], returns: i32 },
   sched_setaffinity: { args: [i32, u64, pointer], returns: i32 },
@@ -78,6 +79,12 @@ export function setOption(fd: number, level: number, name: number, value: number
   must(`setsockopt ${level} ${name}`, call.setsockopt(fd, level, name, ptr(word), 4));
 }
 
+/** An option that may be refused. */
+export function tryOption(fd: number, level: number, name: number, value: number): void {
+  const word = new Int32Array([value]);
+  call.setsockopt(fd, level, name, ptr(word), 4);
+}
+
 /** Sends one packet; false when the kernel has no way for it (no route, or a firewall that says so). */
 export function send(fd: number, bytes: Uint8Array, address: Uint8Array): boolean {
   return Number(call.sendto(fd, ptr(bytes), bytes.length, 0, ptr(address), address.length)) === bytes.length;
@@ -122,6 +129,24 @@ export function within<T>(path: string, run: () => T): T {
   } finally {
     must("setns back", call.setns(own, CLONE_NEWNET));
     closeFile(other);
+    closeFile(own);
+  }
+}
+
+/**
+ * A new network namespace without a name: it lives as long as its file, whose number this is, or somebody in it, so
+ * that nothing of it outlives this process. Undefined where this user may not make one.
+ */
+export function newNamespace(): number | undefined {
+  const own = openFile0("/proc/thread-self/ns/net");
+  try {
+    if (call.unshare(CLONE_NEWNET) !== 0) return undefined;
+    try {
+      return openFile0("/proc/thread-self/ns/net");
+    } finally {
+      must("setns back", call.setns(own, CLONE_NEWNET));
+    }
+  } finally {
     closeFile(own);
   }
 }

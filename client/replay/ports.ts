@@ -93,7 +93,8 @@ export class Ports {
       this.#indexes.set("", libc.indexOf(bell.outside));
       const fd = raw(libc.AF_PACKET, swapped(libc.ETH_P_ALL));
       libc.setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-      libc.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+      // Not for the root of a user namespace, who has no such crowd of packets.
+      libc.tryOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
       return fd;
     });
     this.#bellIndex = this.#indexes.get("")!;
