@@ -9,7 +9,8 @@ import type { Site } from "./site/site.ts";
 const ELEMENTS_SHOWN = 8;
 
 const MEANING = `A contract holds a rule or an element when a packet that it speaks of meets it on its way; an invariant, when one of its
-packets does, or when it asks for that very text. What nobody holds may be right, but no contract would miss it.
+packets does, or when it asks for that very text; one that is decided over a whole hook is not counted, for it leaves out
+which rule decides. What nobody holds may be right, but no contract would miss it.
 `;
 
 /** Chains and maps that judge answers to flows which began under an older policy. */

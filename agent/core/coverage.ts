@@ -109,12 +109,12 @@ function elementOrigin(subject: Subject, names: ReadonlyMap<string, Origin>, set
 /**
  * Every rule of the subject's ruleset and every element of its sets and maps, with the contracts and invariants that
  * depend on it. A contract does when a packet that it speaks of meets the rule or the element on its way; an invariant
- * when one of its packets does, or when it asks for the rule's text. The documents must have passed the proof. Code
+ * when one of its packets does, or when it asks for the rule's text; those decided over whole hooks are not counted. The documents must have passed the proof. Code
  * verify.unmodelled.
  */
 export function coverageOf(subject: Subject): Result<Coverage> {
   const { intent, desired } = subject;
-  const model = openModel(desired);
+  const model = subject.opened ?? openModel(desired);
   if (!model.ok) return model;
   const contracts = byContracts(subject, model.value);
   if (!contracts.ok) return contracts;
