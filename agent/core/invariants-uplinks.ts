@@ -46,6 +46,7 @@ const answersFindBack: Invariant = {
       const first = held(pipeline, node, values);
       const passed = where(pipeline, first, (leaf) => leaf.kind === "next");
       const within = arena.gate(others, passed);
+      const routedByMark = where(pipeline, first, ({ effect }) => effect.markMask >= 0);
       if (half === "reply") {
         const outer = through(
           pipeline,
@@ -54,20 +55,27 @@ const answersFindBack: Invariant = {
         );
         // Nobody has this source yet, so nothing that it says is an answer of a flow.
         const inner = regions.and(arena.not(outer), arena.not(about(pipeline, "saddr", ["0.0.0.0"])));
-        return marks.flatMap(({ mark, mask }) => {
-          const low: Values = { ...values, low: mark };
-          const found = where(
-            pipeline,
-            held(pipeline, first, { low: mark }),
-            ({ effect }) => effect.markMask >= 0 && (effect.markMask & mark & mask) === mark,
-          );
-          const region = regions.and(
-            others,
-            inner,
-            where(pipeline, held(pipeline, first, { low: mark }), (leaf) => leaf.kind === "next"),
-          );
-          return [...told("An answer is not routed by its mark", apartIn(pipeline, region, found, arena.yes, low))];
-        });
+        const strays = told(
+          "It is routed by a mark",
+          packetIn(pipeline, regions.and(others, outer, routedByMark), values),
+        );
+        return [
+          ...strays,
+          ...marks.flatMap(({ mark, mask }) => {
+            const low: Values = { ...values, low: mark };
+            const found = where(
+              pipeline,
+              held(pipeline, first, { low: mark }),
+              ({ effect }) => effect.markMask >= 0 && (effect.markMask & mark & mask) === mark,
+            );
+            const region = regions.and(
+              others,
+              inner,
+              where(pipeline, held(pipeline, first, { low: mark }), (leaf) => leaf.kind === "next"),
+            );
+            return [...told("An answer is not routed by its mark", apartIn(pipeline, region, found, arena.yes, low))];
+          }),
+        ];
       }
       const strange = arena.gate(
         within,
@@ -80,7 +88,14 @@ const answersFindBack: Invariant = {
         ),
       );
       const marked = where(pipeline, first, (leaf) => (lowOf(leaf) ?? 0) !== 0);
+      const late = [STATE.established, STATE.related].flatMap((state) => {
+        const known = held(pipeline, node, { state });
+        const rewritten = where(pipeline, known, (leaf) => lowOf(leaf) !== undefined || leaf.effect.markMask >= 0);
+        return told("A known flow is marked anew", packetIn(pipeline, arena.gate(others, rewritten), { state }));
+      });
       return [
+        ...late,
+        ...told("It is routed by a mark", packetIn(pipeline, arena.gate(others, routedByMark), NEW)),
         ...told("It is marked", packetIn(pipeline, arena.gate(strange, marked), NEW)),
         ...marks.flatMap(({ name, mark }) => {
           const right = where(pipeline, first, (leaf) => mark !== 0 && lowOf(leaf) === mark);

@@ -196,6 +196,12 @@ export const decidedBreaks: Readonly<Record<string, readonly Break[]>> = {
       const [a, b] = set(d, "m_uplink").elements;
       set(d, "m_uplink").elements = [a!.replace(/0x\w+/, b!.slice(-10)), b!.replace(/0x\w+/, a!.slice(-10))];
     }),
+    inBranch("known flows are marked anew", (d) =>
+      editRules(d, "b_prerouting", "@m_uplink", (rule) => rule.replace("ct state new ", "")),
+    ),
+    inBranch("questions are routed by marks too", (d) =>
+      editRules(d, "b_prerouting", "meta mark set", (rule) => rule.replace("ct direction reply ", "")),
+    ),
     inBranch("answers without their mark", changed("b_prerouting", "meta mark set", "")),
     at(
       "a mark where there is one uplink",
