@@ -46,11 +46,9 @@ function liars(pipeline: Pipeline, subject: Subject): Node {
     regions.and(through(pipeline, "iif", [name]), arena.not(regions.of("saddr", allowed))),
   );
   const guarded = through(pipeline, "iif", [...places.flatMap((place) => place.interfaces), ...rescueLink(subject)]);
-  // Operators are behind their lane, as everybody inside is behind a place.
-  const inside = about(pipeline, "saddr", [
-    ...places.flatMap((place) => place.subnets.map(formatPrefix)),
-    formatPrefix(rescuePrefix(subject.root.network_id)),
-  ]);
+  // Operators are behind their lane, and nowhere else either.
+  const prefixes = [...places.flatMap((place) => place.subnets), rescuePrefix(subject.root.network_id)];
+  const inside = about(pipeline, "saddr", prefixes.map(formatPrefix));
   const nobody = facts.family === 4 ? arena.not(free) : arena.yes;
   const all = [
     own(pipeline, "saddr"),

@@ -53,6 +53,11 @@ export const decidedBreaks: Readonly<Record<string, readonly Break[]>> = {
     at("a zone without a check of sources", (d) => drop(set(d, "s_walled").elements, '"lab0"')),
     at("the router's own address from outside", changed("b_prerouting", "fib saddr type local", "")),
     at("addresses of the house from outside", changed("b_prerouting", "@s_inside4", "")),
+    at("an operator's address from outside", (d) => {
+      const { elements } = set(d, "s_inside6");
+      const [api] = d.api.filter((one) => one.lane === "rescue");
+      drop(elements, elements.find((one) => api!.address.startsWith(one.slice(0, one.indexOf("::"))))!);
+    }),
     at(
       "an address of nobody",
       changed(
