@@ -32,31 +32,22 @@ const campaigns: readonly Campaign[] = [
   ["tests/campaigns/decode-fuzz.ts", ["--seed", "2", "--cases", "2000"]],
   ["tests/campaigns/fuzz.ts", ["--seed", "2", "--sites", "3"]],
   ["tests/campaigns/loss.ts", ["--seed", "4", "--cases", "1"]],
+  ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
   ["tests/campaigns/vectors.ts", ["--seed", "1", "--vectors", "20"]],
   ["tests/campaigns/bitflip.ts", ["--seed", "1", "--splices", "1000"]],
+  ["tests/campaigns/faults.ts", ["--seed", "1", "--points", "3"]],
   ["bench/main.ts", ["admit", "--clients", "1000"]],
 ];
 
-/** Those that mostly wait, as the second lane of worlds does. */
-const waitingCampaigns: readonly Campaign[] = [
-  ["tests/campaigns/soak.ts", ["--seed", "9865", "--rounds", "6"]],
-  ["tests/campaigns/faults.ts", ["--seed", "1", "--points", "3"]],
-];
-
-/** Worlds of namespaces and machines have real deadlines; they run in two lanes, one file of each at a time. */
+/** Worlds of namespaces and machines hold one lock and real deadlines; they run one file at a time. */
 const isWorld = (path: string): boolean => /^tests\/(netns|vm|faults|fuzz)\//.test(path);
-/** The second lane: worlds that use a fifth of a processor while they wait. */
-const isWaiting = (path: string): boolean =>
-  /^tests\/netns\/(agent|cut-off|fence|host|one-slot|plan|policy.*|stolen|team|whole-or-nothing|world)\./.test(path);
-/** Worlds that compute and watch no clock: they go beside the others, as what needs no world does. */
+/** Worlds that compute and watch no clock: they need no lock and go beside the others. */
 const isBeside = (path: string): boolean => /^tests\/netns\/(scripts|nft-text|policy-golden)\./.test(path);
 /** A machine without KVM takes both processors. */
 const isMachine = (path: string): boolean => path.startsWith("tests/vm/");
 
 /** Tests take the programs that `native build` has just made: tests/netns/program.ts. */
 const BUILT = { HOLDFAST_BUILT: "1" } as const;
-/** One lane holds the lock of worlds (tests/netns/lock.ts), so that nobody else's worlds come between; the others do not ask. */
-const BESIDE = { HOLDFAST_BESIDE: "1" } as const;
 
 /** Time of the wall and of the processors, the latter of a child that has ended and of all that it waited for. */
 function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigint | number } } | undefined }): string {
@@ -64,7 +55,7 @@ function times(since: number, child: { resourceUsage(): { cpuTime: { total: bigi
   return `${((performance.now() - since) / 1000).toFixed(1)} s, ${cpu.toFixed(0)} s of a processor`;
 }
 
-async function runStep(step: Step, more: Readonly<Record<string, string>> = {}): Promise<Count> {
+async function runStep(step: Step): Promise<Count> {
   const started = performance.now();
   const [program = "", script = ""] = step.command;
   const missing = [program, script].find(
@@ -76,7 +67,7 @@ async function runStep(step: Step, more: Readonly<Record<string, string>> = {}):
     return { passed: 0, failed: 1, skipped: 0 };
   }
   const child = Bun.spawn([...step.command], {
-    ...{ cwd: root, env: { ...process.env, ...BUILT, ...more }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+    ...{ cwd: root, env: { ...process.env, ...BUILT }, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
   const code = await child.exited;
   console.log(`${code === 0 ? "ok  " : "FAIL"} ${step.name} (${times(started, child)})`);
@@ -110,22 +101,27 @@ export function judgeRun(files: readonly string[], xml: string, exitCode: number
 type Manner = {
   readonly timeoutS: number;
   readonly aside?: boolean; // what it says is shown when it is over, since another run speaks meanwhile
-  readonly gives?: boolean; // gives way to the worlds
-  readonly beside?: boolean; // takes no lock of worlds
+  readonly gives?: boolean; // gives way to the worlds, and takes no lock of theirs
 };
 
 async function runTests(name: string, files: readonly string[], manner: Manner): Promise<Count> {
-  const { timeoutS, aside = false, gives = false, beside = gives } = manner;
+  const { timeoutS, aside = false, gives = false } = manner;
   const started = performance.now();
   const report = join(root, "out", `junit-${name}.xml`);
   mkdirSync(join(root, "out"), { recursive: true });
   rmSync(report, { force: true });
   console.log(`== ${name}: ${files.length} files${aside ? ", told when it is over" : ""}`);
   const options = [`--timeout=${timeoutS * 1000}`, "--reporter=junit", `--reporter-outfile=${report}`];
-  const command = [...(gives ? ["nice", "-n", "5"] : []), bun, "test", ...options, ...files.map((file) => `./${file}`)];
+  const command = [
+    ...(gives ? ["nice", "-n", "10"] : []),
+    bun,
+    "test",
+    ...options,
+    ...files.map((file) => `./${file}`),
+  ];
   // Into a file: whatever a test leaves running may hold a pipe open for ever.
   const said = join(root, "out", `said-${name}.txt`);
-  const env = { ...process.env, ...BUILT, ...(beside ? BESIDE : {}) };
+  const env = { ...process.env, ...BUILT, ...(gives ? { HOLDFAST_BESIDE: "1" } : {}) };
   const child = Bun.spawn(aside ? ["sh", "-c", 'exec >"$0" "$@" 2>&1', said, ...command] : command, {
     ...{ cwd: root, env, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
   });
@@ -143,8 +139,9 @@ const campaignStep = ([script, args]: Campaign): Step => ({
 });
 
 /**
- * Runs every file of bun:test, in four lanes over two processors: two of worlds, which mostly wait for deadlines, and
- * two that give way to them. Machines come when the worlds are done.
+ * Runs every file of bun:test, in three lanes over two processors: worlds, which mostly wait for deadlines, and beside
+ * them, giving way, what computes and what starts programs. Machines come when the worlds are done. Two lanes of worlds
+ * were tried: with both processors busy a guard fired seven seconds late, and nothing was done sooner.
  */
 async function runFiles(): Promise<readonly Count[]> {
   const counts: Count[] = [];
@@ -153,17 +150,9 @@ async function runFiles(): Promise<readonly Count[]> {
     const name = file.replace(/^tests\/|\.test\.ts$/g, "").replaceAll("/", "-");
     counts.push(await runTests(name, [file], manner));
   };
-  const worlds = files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path));
-  const busy = async (): Promise<void> => {
-    for (const file of worlds.filter((path) => !isWaiting(path))) await one(file, { timeoutS: 900, aside: true });
-  };
-  const waiting = async (): Promise<void> => {
-    for (const file of worlds.filter(isWaiting)) await one(file, { timeoutS: 900, aside: true, beside: true });
-    for (const campaign of waitingCampaigns) counts.push(await runStep(campaignStep(campaign), BESIDE));
-  };
-  const machines = async (): Promise<void> => {
-    await Promise.all([busy(), waiting()]);
-    for (const file of files.filter(isMachine)) await one(file, { timeoutS: 900, aside: true });
+  const worlds = async (): Promise<void> => {
+    const waits = files.filter((path) => isWorld(path) && !isBeside(path) && !isMachine(path));
+    for (const file of [...waits, ...files.filter(isMachine)]) await one(file, { timeoutS: 900, aside: true });
   };
   const startsPrograms = (file: string): boolean => /^tests\/(cli\/|init\/|targets\.|failpoints\.)/.test(file);
   const plain = files.filter((file) => !isWorld(file));
@@ -176,7 +165,7 @@ async function runFiles(): Promise<readonly Count[]> {
     counts.push(await runTests("tests", rest, { ...manner, timeoutS: 120 }));
     for (const file of files.filter(isBeside)) await one(file, { ...manner, timeoutS: 900 });
   };
-  await Promise.all([machines(), programs(), computes()]);
+  await Promise.all([worlds(), programs(), computes()]);
   return counts;
 }
 

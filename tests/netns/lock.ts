@@ -1,8 +1,8 @@
 /**
  * One lock for all suites that use namespaces or virtual machines on this machine: they share two things that
  * have no namespace, the processor and the patience of timeouts. Held by a child whose standard input is ours,
- * so it goes when this process goes, however that happens. Suites that mostly wait, or watch no clock, need no lock:
- * .ci/test.ts lets them run beside the one that holds it, and says so in HOLDFAST_BESIDE.
+ * so it goes when this process goes, however that happens. Suites that watch no clock need no lock: .ci/test.ts lets
+ * them run beside the others, and says so in HOLDFAST_BESIDE.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -96,17 +96,18 @@ export class Arena extends Nodes {
 
   /** Every leaf replaced. */
   map(id: Node, of: (leaf: Node) => Node, memo = new Map<Node, Node>()): Node {
-    if (this.leafOf(id) !== undefined) return of(id);
     const known = memo.get(id);
     if (known !== undefined) return known;
-    const { starts, kids } = this.edges(id);
-    const made = this.node(
-      this.level(id),
-      starts,
-      kids.map((kid) => this.map(kid, of, memo)),
-    );
+    const made = this.isLeaf(id) ? of(id) : this.#mapKids(id, of, memo);
     memo.set(id, made);
     return made;
+  }
+
+  #mapKids(id: Node, of: (leaf: Node) => Node, memo: Map<Node, Node>): Node {
+    const { starts, kids } = this.edges(id);
+    const made: Node[] = [];
+    for (let i = 0; i < kids.length; i += 1) made.push(this.map(kids[i]!, of, memo));
+    return this.node(this.level(id), starts, made);
   }
 
   /** Leaves that can be reached, each once. */

@@ -62,6 +62,10 @@ export class Nodes {
     return this.#leaves[id];
   }
 
+  isLeaf(id: Node): boolean {
+    return this.#level[id] === LEAF_LEVEL;
+  }
+
   level(id: Node): number {
     return this.#level[id]!;
   }
