@@ -12,6 +12,7 @@ export type Said = {
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string; // without the lines that tell of progress: which there are hangs on how busy the machine is
+  readonly progress: readonly string[]; // those lines
   /** The one object of --json; throws when stdout is anything else. */
   json(): Readonly<Record<string, unknown>>;
   /** Codes of the problems, from --json or from the error lines. */
@@ -31,7 +32,7 @@ const PROGRESS = /^[^\n]* \(\d+ s\)\n/gm;
 function saidOf(exit: number, stdout: string, heard: string): Said {
   const stderr = heard.replace(PROGRESS, "");
   return {
-    ...{ exit, stdout, stderr },
+    ...{ exit, stdout, stderr, progress: heard.match(PROGRESS) ?? [] },
     codes: codesIn(stdout, stderr),
     json: () => JSON.parse(stdout) as Readonly<Record<string, unknown>>,
   };

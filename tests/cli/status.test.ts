@@ -128,7 +128,8 @@ log      3 receipts, chain verified
       return undefined;
     };
     const said = await story.ask("status");
-    expect(said.stderr).toMatch(/^asking r1 \(\d s\)\n$/);
-    expect((await story.json("status")).stderr).toBe("");
+    expect(said.progress[0]).toMatch(/^asking r1 \(\d s\)\n$/);
+    expect(said.stderr).toBe("");
+    expect(await story.json("status")).toMatchObject({ stderr: "", progress: [] });
   });
 });
