@@ -4,11 +4,10 @@ import { inEveryPart, knownNames, own, said, through } from "./invariants-region
 import { type Invariant, type Place, placesOf, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, STATE } from "./verifier/fields.ts";
-import { acceptedBy, packetIn, type Values } from "./verifier/held.ts";
+import { acceptedBy, NEW, packetIn, type Values } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 
-/** First packets of flows, and packets of flows that an older policy accepted. */
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
+/** Packets of flows that an older policy accepted. */
 const STALE: readonly Values[] = [STATE.established, STATE.related].map((state) => ({
   state,
   epoch: EPOCH.stale,

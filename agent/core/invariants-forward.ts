@@ -8,6 +8,7 @@ import {
   apartIn,
   held,
   hookOf,
+  NEW,
   packetIn,
   STAMPED,
   type Values,
@@ -17,7 +18,6 @@ import {
 import type { Pipeline } from "./verifier/pipeline.ts";
 import { addressesOf, PROTOCOL } from "./verifier/words.ts";
 
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
 const CURRENT: Values = { state: STATE.established, epoch: EPOCH.current };
 const STALE: Values = { state: STATE.established, epoch: EPOCH.stale, origin: 0 };
 const SYN = 2;

@@ -3,12 +3,11 @@ import { parseIp } from "../../schemas/ip.ts";
 import { inEveryPart, laneRegion, namesOf, own, through, told } from "./invariants-regions.ts";
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
-import { EPOCH, type Field, type Interval, LEVEL, STATE, type Value } from "./verifier/fields.ts";
-import { acceptedBy, apartIn, held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
+import { type Field, type Interval, LEVEL, type Value } from "./verifier/fields.ts";
+import { acceptedBy, apartIn, held, hookOf, NEW, packetIn, where } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 import { PROTOCOL } from "./verifier/words.ts";
 
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
 type Target = {
   readonly name: string;
   readonly protocol: number;

@@ -4,11 +4,10 @@ import { about, inEveryPart, knownNames, laneRegion, namesOf, own, through, told
 import { type Invariant, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
 import { EPOCH, STATE } from "./verifier/fields.ts";
-import { apartIn, held, hookOf, packetIn, STAMPED, type Values, where, writtenBy } from "./verifier/held.ts";
+import { apartIn, held, hookOf, NEW, packetIn, STAMPED, type Values, where, writtenBy } from "./verifier/held.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 import { PROTOCOL } from "./verifier/words.ts";
 
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
 const ESTABLISHED: Values = { state: STATE.established };
 const STALE: Values = { state: STATE.established, epoch: EPOCH.stale, origin: 0 };
 const SYN = 2;

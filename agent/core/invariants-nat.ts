@@ -3,13 +3,12 @@ import { formatPrefix, isUla, overlaps, type Prefix, parsePrefix } from "../../s
 import { about, inEveryPart, lanePorts, laneRegion, namesOf, through, told } from "./invariants-regions.ts";
 import { type Invariant, placesOf, type Subject, violated } from "./invariants-subject.ts";
 import type { Node } from "./verifier/diagram.ts";
-import { EPOCH, type Field, LEVEL, STATE } from "./verifier/fields.ts";
-import { apartIn, held, hookOf, packetIn, type Values, where } from "./verifier/held.ts";
+import { type Field, LEVEL, STATE } from "./verifier/fields.ts";
+import { apartIn, held, hookOf, NEW, packetIn, type Values, where } from "./verifier/held.ts";
 import type { Leaf } from "./verifier/leaves.ts";
 import type { Pipeline } from "./verifier/pipeline.ts";
 import { PROTOCOL } from "./verifier/words.ts";
 
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
 /** Addresses that the internet does not answer: RFC 1918, RFC 6598, RFC 4193. */
 const PRIVATE4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"].map((text) => parsePrefix(text)!);
 const isPrivate = (prefix: Prefix): boolean =>

@@ -7,6 +7,7 @@ import {
   apartIn,
   held,
   hookOf,
+  NEW,
   OWN_STAMP,
   packetIn,
   type Values,
@@ -14,7 +15,6 @@ import {
   writtenBy,
 } from "./verifier/held.ts";
 
-const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
 const ESTABLISHED: Values = { state: STATE.established };
 
 const routerSpeaks: Invariant = {

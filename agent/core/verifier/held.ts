@@ -13,6 +13,9 @@ import { packetOf, pointOf } from "./witness.ts";
 /** Values of fields that are small numbers: state, epoch, interfaces by index. */
 export type Values = Partial<Record<Field, number>>;
 
+/** First packets of flows. */
+export const NEW: Values = { state: STATE.new, epoch: EPOCH.none, origin: 0 };
+
 /** What a hook does, whichever rule does it. */
 export function hookOf(pipeline: Pipeline, hook: NftBase["hook"]): Node {
   const { arena } = pipeline.regions;
